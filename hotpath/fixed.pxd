@@ -1,11 +1,9 @@
 """Fixed point: prices and quantities int64 in 1e-9 (`_e9`), money int64 in 1e-4 (`_e4`)."""
 from libc.stdint cimport int64_t, uint64_t
 
-cdef extern from *:
-    """
-    typedef __int128 backstay_i128;
-    """
-    ctypedef long long i128 "backstay_i128"
+cdef extern from "hotpath/src/fixed.hpp" nogil:
+    const int64_t E9 "BACKSTAY_E9"              # 1_000_000_000
+    const int64_t MAX_E9 "BACKSTAY_MAX_E9"      # 9_200_000_000 * E9 - 1, the largest magnitude
 
 cpdef enum ParseCode:
     PARSE_OK = 0
@@ -13,10 +11,9 @@ cpdef enum ParseCode:
     PARSE_PRECISION = 2     # right shape but more than nine digits after the point
     PARSE_RANGE = 3         # magnitude 9 200 000 000 or more
 
-cdef int64_t E9                  # 1_000_000_000
-cdef int64_t MAX_E9              # 9_200_000_000 * E9 - 1, the largest magnitude
-
+# `out` is written only on PARSE_OK. Text need not end with a zero byte.
 cdef int parse_e9(const char* text, Py_ssize_t size, int64_t* out) noexcept nogil
+cdef int parse_e4(const char* text, Py_ssize_t size, int64_t* out) noexcept nogil   # money: four places, whole int64
 cdef int format_e9(int64_t value_e9, char* out) noexcept nogil     # returns length; out holds >= 24 bytes; no trailing zeros
 cdef int format_e4(int64_t value_e4, char* out) noexcept nogil
 cdef int format_i64(int64_t value, char* out) noexcept nogil
