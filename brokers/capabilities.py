@@ -1,0 +1,51 @@
+"""What a broker can do, declared by its adapter and read by the router: nothing about a broker is guessed at run time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from hotpath.enums import OrdType, Tif
+
+
+class DedupClass(IntEnum):
+    """What the broker does with a client order id that it has seen before (reliability.md, section 2)."""
+
+    ALWAYS = 1  # refused for good once used: query, else resend the same id
+    OPEN_ONLY = 2  # refused only while that order is open: resend on proof of absence after the horizon
+    WINDOW = 3  # remembered for `dedup_window_ns`: ALWAYS inside, NONE after
+    NONE = 4  # a repeat makes a second order: never resend
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateBudget:
+    """Messages that one link may send; the reserve is for cancels and protective orders and is never lent."""
+
+    messages_per_s: int
+    burst: int
+    reserved_burst: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """Declared by each adapter; the router and the API's `features` answer from it.
+
+    horizon_ns: how long an order that the broker accepted may stay invisible to a query. A "not found" that is
+    younger than this proves nothing.
+    reserves_position: a working exit order blocks a second one (cancel, then send).
+    replace_changes_id: a replace makes a new broker order; reports then carry the new revision's id.
+    """
+
+    broker: str
+    tifs: frozenset[Tif]
+    ord_types: frozenset[OrdType]
+    has_native_replace: bool
+    replace_changes_id: bool
+    has_native_stop: bool
+    has_query_by_id: bool
+    dedup: DedupClass
+    dedup_window_ns: int = 0
+    horizon_ns: int = 0
+    reserves_position: bool = False
+    max_broker_id_chars: int = 20
+    budget: RateBudget
