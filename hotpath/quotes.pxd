@@ -36,7 +36,13 @@ cdef struct InstrumentRow:
     uint8_t is_halted
     uint8_t is_restricted
     uint8_t asset_class           # 0 equity, 1 crypto, 2 future, 3 fx
-    uint32_t pad
+    uint8_t dense_seq             # bit 0: quotes, bit 1: trades are numbered without gaps by the feed
+    uint8_t is_lock_confirmed     # a second update repeated the locked price
+    uint8_t is_last_outside       # the last print was outside the quote, confirmed or not
+    uint8_t pad
+
+cpdef enum:
+    QUOTE_COUNTERS = 10           # applied quotes, applied trades, then one for each flag bit
 
 cdef class QuoteTable:
     cdef InstrumentRow* rows
@@ -44,11 +50,20 @@ cdef class QuoteTable:
     cdef readonly uint32_t count
     cdef dict index_of            # symbol -> row
     cdef list symbols
-    cdef uint64_t* counters       # QUOTE_COUNTERS each instrument: applied quotes, applied trades, then one per flag bit
-    # Both return the QuoteFlag bits of the update; BACKWARD or BAD_VALUE mean nothing was applied.
+    cdef uint64_t* counters       # QUOTE_COUNTERS for each instrument
+    # Both return the QuoteFlag bits of the update; BACKWARD or BAD_VALUE mean nothing was applied. A missing side has
+    # price and size 0. feed_seq 0 and venue_ns 0 mean that the feed gives none; a repeated feed_seq is BACKWARD.
     cdef uint32_t on_quote(self, uint32_t row, int64_t bid_px_e9, int64_t bid_qty_e9, int64_t ask_px_e9,
                            int64_t ask_qty_e9, uint64_t feed_seq, int64_t venue_ns, int64_t mono_ns) noexcept nogil
     cdef uint32_t on_trade(self, uint32_t row, int64_t px_e9, int64_t qty_e9, uint64_t feed_seq, int64_t venue_ns,
                            int64_t mono_ns) noexcept nogil
     # Reference price for pricing and collars: mid of a fresh clean two-sided quote, else fresh last, else 0. Ages by mono_ns.
     cdef int64_t reference_px(self, uint32_t row, int64_t mono_ns, int64_t max_age_ns) noexcept nogil
+    # The price of a source that may fire right now (fresh, in session, clean, confirmed), 0 when none qualifies.
+    cdef int64_t trigger_px(self, uint32_t row, int source, int64_t mono_ns) noexcept nogil
+    # Whether anything (quote or print) is younger than the instrument's max_age_ns; false means blind.
+    cdef bint is_fresh(self, uint32_t row, int64_t mono_ns) noexcept nogil
+    # Session state; -1 leaves a member as it is. Closing or halting disqualifies the data in force for good. 0 ok, -1 bad row.
+    cdef int set_session(self, uint32_t row, int is_open, int is_halted, int is_restricted) noexcept nogil
+    # A new feed connection: numbering and venue time start afresh, and nothing qualifies until new data came.
+    cdef int reset_feed(self, uint32_t row) noexcept nogil

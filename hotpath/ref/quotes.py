@@ -1,0 +1,217 @@
+"""Twin of hotpath.quotes: one plain object for each instrument, the rules of "what qualifies as a price" in words."""
+
+from dataclasses import asdict, dataclass, field
+
+from hotpath.ref.fixed import MAX_E9
+
+CROSSED, LOCKED, ONE_SIDED, BACKWARD, GAP, BAD_VALUE, OUT_OF_SESSION, OUTSIDE_QUOTE = (1 << bit for bit in range(8))
+FLAG_NAMES = ("crossed", "locked", "one_sided", "backward", "gap", "bad_value", "out_of_session", "outside_quote")
+LAST, BID, ASK, MID = 0, 1, 2, 3
+
+
+@dataclass(slots=True)
+class Instrument:
+    symbol: str
+    tick_e9: int
+    lot_e9: int
+    min_qty_e9: int
+    max_age_ns: int
+    outside_bps_e9: int
+    asset_class: int
+    dense_seq: int
+    bid_px_e9: int = 0
+    ask_px_e9: int = 0
+    bid_qty_e9: int = 0
+    ask_qty_e9: int = 0
+    quote_mono_ns: int = 0
+    quote_venue_ns: int = 0
+    quote_seq: int = 0
+    last_px_e9: int = 0
+    last_qty_e9: int = 0
+    last_mono_ns: int = 0
+    last_venue_ns: int = 0
+    last_seq: int = 0
+    flags_quote: int = 0
+    flags_last: int = 0
+    is_open: int = 1
+    is_halted: int = 0
+    is_restricted: int = 0
+    is_lock_confirmed: int = 0
+    is_last_outside: int = 0
+
+    @property
+    def is_trading(self) -> bool:
+        return bool(self.is_open) and not self.is_halted
+
+    def has_young_quote(self, mono_ns: int, max_age_ns: int) -> bool:
+        return self.quote_mono_ns != 0 and mono_ns - self.quote_mono_ns <= max_age_ns
+
+    def has_young_last(self, mono_ns: int, max_age_ns: int) -> bool:
+        return self.last_mono_ns != 0 and mono_ns - self.last_mono_ns <= max_age_ns
+
+    def near(self, px_e9: int, low_e9: int, high_e9: int) -> bool:
+        """Within outside_bps of the span [low, high]."""
+        bps = 10_000 * 10**9
+        below, above = (edge * self.outside_bps_e9 // bps for edge in (low_e9, high_e9))
+        return low_e9 - below <= px_e9 <= high_e9 + above
+
+    def is_outside_quote(self, px_e9: int, mono_ns: int) -> bool:
+        if not self.has_young_quote(mono_ns, self.max_age_ns):
+            return False
+        if self.flags_quote & (CROSSED | ONE_SIDED | OUT_OF_SESSION):
+            return False
+        return not self.near(px_e9, self.bid_px_e9, self.ask_px_e9)
+
+
+def _is_backward(feed_seq: int, last_seq: int, venue_ns: int, last_venue_ns: int) -> bool:
+    return (feed_seq != 0 and feed_seq <= last_seq) or (venue_ns != 0 and venue_ns < last_venue_ns)
+
+
+def _is_gap(is_dense: bool, feed_seq: int, last_seq: int) -> bool:
+    return is_dense and feed_seq != 0 and last_seq != 0 and feed_seq != last_seq + 1
+
+
+def _is_positive(value: int) -> bool:
+    return 0 < value <= MAX_E9
+
+
+def _is_side(px_e9: int, qty_e9: int) -> bool:
+    return (px_e9 == 0 and qty_e9 == 0) or (_is_positive(px_e9) and _is_positive(qty_e9))
+
+
+@dataclass(slots=True)
+class QuoteTable:
+    capacity: int
+    rows: list[Instrument] = field(default_factory=list)
+    counters: list[dict[str, int]] = field(default_factory=list)
+
+    def add(
+        self,
+        symbol: str,
+        *,
+        tick_e9: int,
+        lot_e9: int,
+        min_qty_e9: int,
+        max_age_ns: int,
+        outside_bps_e9: int,
+        asset_class: int,
+        dense_quotes: bool = False,
+        dense_trades: bool = False,
+    ) -> int:
+        if any(at.symbol == symbol for at in self.rows):
+            raise ValueError(symbol)
+        if len(self.rows) == self.capacity:
+            raise OverflowError("instrument table is full")
+        dense_seq = int(dense_quotes) | int(dense_trades) << 1
+        self.rows.append(
+            Instrument(symbol, tick_e9, lot_e9, min_qty_e9, max_age_ns, outside_bps_e9, asset_class, dense_seq)
+        )
+        self.counters.append(dict.fromkeys(("quotes", "trades", *FLAG_NAMES), 0))
+        return len(self.rows) - 1
+
+    def _count(self, row: int, flags: int, kind: str) -> int:
+        counters = self.counters[row]
+        if not flags & (BACKWARD | BAD_VALUE):
+            counters[kind] += 1
+        for bit, name in enumerate(FLAG_NAMES):
+            counters[name] += flags >> bit & 1
+        return flags
+
+    def quote(
+        self,
+        row: int,
+        bid_px_e9: int,
+        bid_qty_e9: int,
+        ask_px_e9: int,
+        ask_qty_e9: int,
+        feed_seq: int,
+        venue_ns: int,
+        mono_ns: int,
+    ) -> int:
+        at = self.rows[row]
+        if not _is_side(bid_px_e9, bid_qty_e9) or not _is_side(ask_px_e9, ask_qty_e9):
+            return self._count(row, BAD_VALUE, "quotes")
+        if _is_backward(feed_seq, at.quote_seq, venue_ns, at.quote_venue_ns):
+            return self._count(row, BACKWARD, "quotes")
+        is_two_sided = bid_px_e9 > 0 and ask_px_e9 > 0
+        is_locked = is_two_sided and bid_px_e9 == ask_px_e9
+        was_locked = bool(at.flags_quote & LOCKED)
+        flags = 0 if is_two_sided else ONE_SIDED
+        flags |= CROSSED if is_two_sided and bid_px_e9 > ask_px_e9 else 0
+        flags |= LOCKED if is_locked else 0
+        flags |= GAP if _is_gap(bool(at.dense_seq & 1), feed_seq, at.quote_seq) else 0
+        flags |= 0 if at.is_trading else OUT_OF_SESSION
+        at.is_lock_confirmed = int(is_locked and was_locked and at.bid_px_e9 == bid_px_e9)
+        at.bid_px_e9, at.bid_qty_e9, at.ask_px_e9, at.ask_qty_e9 = bid_px_e9, bid_qty_e9, ask_px_e9, ask_qty_e9
+        at.quote_mono_ns, at.flags_quote = mono_ns, flags
+        at.quote_venue_ns, at.quote_seq = venue_ns or at.quote_venue_ns, feed_seq or at.quote_seq
+        return self._count(row, flags, "quotes")
+
+    def trade(self, row: int, px_e9: int, qty_e9: int, feed_seq: int, venue_ns: int, mono_ns: int) -> int:
+        at = self.rows[row]
+        if not _is_positive(px_e9) or not _is_positive(qty_e9):
+            return self._count(row, BAD_VALUE, "trades")
+        if _is_backward(feed_seq, at.last_seq, venue_ns, at.last_venue_ns):
+            return self._count(row, BACKWARD, "trades")
+        is_outside = at.is_outside_quote(px_e9, mono_ns)
+        failed_only_that = bool(at.is_last_outside) and not at.flags_last & OUT_OF_SESSION
+        is_confirmed = failed_only_that and at.near(px_e9, at.last_px_e9, at.last_px_e9)
+        flags = OUTSIDE_QUOTE if is_outside and not is_confirmed else 0
+        flags |= GAP if _is_gap(bool(at.dense_seq & 2), feed_seq, at.last_seq) else 0
+        flags |= 0 if at.is_trading else OUT_OF_SESSION
+        at.is_last_outside = int(is_outside)
+        at.last_px_e9, at.last_qty_e9 = px_e9, qty_e9
+        at.last_mono_ns, at.flags_last = mono_ns, flags
+        at.last_venue_ns, at.last_seq = venue_ns or at.last_venue_ns, feed_seq or at.last_seq
+        return self._count(row, flags, "trades")
+
+    def trigger(self, row: int, source: int, mono_ns: int) -> int:
+        at = self.rows[row]
+        if not at.is_trading:
+            return 0
+        if source == LAST:
+            is_clean = not at.flags_last & (OUT_OF_SESSION | OUTSIDE_QUOTE)
+            return at.last_px_e9 if is_clean and at.has_young_last(mono_ns, at.max_age_ns) else 0
+        is_clean = not at.flags_quote & (CROSSED | OUT_OF_SESSION)
+        is_settled = not at.flags_quote & LOCKED or bool(at.is_lock_confirmed)
+        if not (is_clean and is_settled and at.has_young_quote(mono_ns, at.max_age_ns)):
+            return 0
+        mid_e9 = 0 if at.flags_quote & ONE_SIDED else (at.bid_px_e9 + at.ask_px_e9) // 2
+        return {BID: at.bid_px_e9, ASK: at.ask_px_e9, MID: mid_e9}.get(source, 0)
+
+    def reference(self, row: int, mono_ns: int, max_age_ns: int = 0) -> int:
+        at = self.rows[row]
+        limit_ns = min(max_age_ns, at.max_age_ns) if max_age_ns > 0 else at.max_age_ns
+        if at.has_young_quote(mono_ns, limit_ns) and not at.flags_quote & (CROSSED | LOCKED | ONE_SIDED):
+            return (at.bid_px_e9 + at.ask_px_e9) // 2
+        if at.has_young_last(mono_ns, limit_ns) and not at.flags_last & OUTSIDE_QUOTE:
+            return at.last_px_e9
+        return 0
+
+    def fresh(self, row: int, mono_ns: int) -> bool:
+        at = self.rows[row]
+        return at.has_young_quote(mono_ns, at.max_age_ns) or at.has_young_last(mono_ns, at.max_age_ns)
+
+    def set_state(
+        self, row: int, is_open: bool | None = None, is_halted: bool | None = None, is_restricted: bool | None = None
+    ) -> None:
+        at = self.rows[row]
+        at.is_open = at.is_open if is_open is None else int(is_open)
+        at.is_halted = at.is_halted if is_halted is None else int(is_halted)
+        at.is_restricted = at.is_restricted if is_restricted is None else int(is_restricted)
+        if not at.is_trading:
+            at.flags_quote |= OUT_OF_SESSION
+            at.flags_last |= OUT_OF_SESSION
+
+    def restart_feed(self, row: int) -> None:
+        at = self.rows[row]
+        at.quote_seq = at.last_seq = at.quote_venue_ns = at.last_venue_ns = 0
+        at.quote_mono_ns = at.last_mono_ns = 0
+        at.is_lock_confirmed = at.is_last_outside = 0
+        at.flags_quote &= ~LOCKED
+
+    def snapshot(self, row: int) -> dict[str, int | str]:
+        return asdict(self.rows[row])
+
+    def counters_of(self, row: int) -> dict[str, int]:
+        return dict(self.counters[row])
