@@ -1,4 +1,4 @@
-"""What a broker can do, declared by its adapter and read by the router: nothing about a broker is guessed at run time."""
+"""What a broker can do, declared by its adapter and read by the router: nothing is guessed at run time."""
 
 from __future__ import annotations
 
