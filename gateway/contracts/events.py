@@ -54,7 +54,14 @@ from gateway.contracts.values import (
 )
 
 
-class Block(Struct, frozen=True, gc=False, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
+class Block(
+    Struct,
+    frozen=True,
+    gc=False,
+    omit_defaults=True,
+    forbid_unknown_fields=True,
+    kw_only=True,
+):
     """A nested object of a server frame."""
 
 
@@ -147,7 +154,15 @@ class Fill(Block, frozen=True, kw_only=True):
     last_px: DecOut
 
 
-class Event(Struct, frozen=True, gc=False, omit_defaults=True, forbid_unknown_fields=True, tag_field="t", kw_only=True):
+class Event(
+    Struct,
+    frozen=True,
+    gc=False,
+    omit_defaults=True,
+    forbid_unknown_fields=True,
+    tag_field="t",
+    kw_only=True,
+):
     """A journal record of an account. ``re``, ``in_ns``, ``out_ns``, ``left`` and ``dup`` are for the asker only."""
 
     account: Account

@@ -171,7 +171,13 @@ class Headroom(Block, frozen=True, kw_only=True):
 
 
 class Notice(
-    Struct, frozen=True, gc=False, omit_defaults=True, forbid_unknown_fields=True, tag_field="t", kw_only=True
+    Struct,
+    frozen=True,
+    gc=False,
+    omit_defaults=True,
+    forbid_unknown_fields=True,
+    tag_field="t",
+    kw_only=True,
 ):
     """About the connection, not about an account's journal."""
 

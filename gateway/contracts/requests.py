@@ -38,7 +38,14 @@ from gateway.contracts.values import (
 )
 
 
-class Part(Struct, frozen=True, gc=False, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
+class Part(
+    Struct,
+    frozen=True,
+    gc=False,
+    omit_defaults=True,
+    forbid_unknown_fields=True,
+    kw_only=True,
+):
     """A nested object of a request; no cycle can be made of frozen structs, so the collector need not see them."""
 
 
@@ -98,7 +105,15 @@ class Cursor(Part, frozen=True, kw_only=True):
     seq: Seq
 
 
-class Item(Struct, frozen=True, gc=False, omit_defaults=True, forbid_unknown_fields=True, tag_field="t", kw_only=True):
+class Item(
+    Struct,
+    frozen=True,
+    gc=False,
+    omit_defaults=True,
+    forbid_unknown_fields=True,
+    tag_field="t",
+    kw_only=True,
+):
     """An instruction about one order, as it stands in a batch."""
 
 
@@ -151,7 +166,13 @@ class CancelItem(Item, frozen=True, kw_only=True, tag="cancel"):
 
 
 class Envelope(
-    Struct, frozen=True, gc=False, omit_defaults=True, forbid_unknown_fields=True, tag_field="t", kw_only=True
+    Struct,
+    frozen=True,
+    gc=False,
+    omit_defaults=True,
+    forbid_unknown_fields=True,
+    tag_field="t",
+    kw_only=True,
 ):
     """What any request may carry; ``deadline_ns`` is on the server's clock.
 
