@@ -15,7 +15,9 @@ quick = settings(max_examples=EXAMPLES, deadline=None)
 int64 = st.integers(-(2**63), 2**63 - 1) | st.builds(
     lambda power, near: max(-(2**63), min(2**63 - 1, 10**power + near)), st.integers(0, 19), st.integers(-2, 2)
 )
-near_decimals = st.from_regex(r"\A-?[0-9]{0,21}(\.[0-9]{0,11})?\Z") | st.text("-+.0123456789e ", max_size=24) | st.text()
+near_decimals = (
+    st.from_regex(r"\A-?[0-9]{0,21}(\.[0-9]{0,11})?\Z") | st.text("-+.0123456789e ", max_size=24) | st.text()
+)
 
 
 def outcome(function: Callable[..., object], *arguments: object) -> object:

@@ -93,6 +93,8 @@ def runs(draw: st.DrawFn) -> tuple[bytes, int, int, int | None, int]:
 @settings(max_examples=EXAMPLES, deadline=None)
 def test_scan_search_and_zero_test_equal_the_twin(run: tuple[bytes, int, int, int | None, int]) -> None:
     data, offset, stop, after, min_epoch = run
-    assert tuple(frame.scan(data, offset, stop, after, min_epoch)) == tuple(ref.scan(data, offset, stop, after, min_epoch))
+    assert tuple(frame.scan(data, offset, stop, after, min_epoch)) == tuple(
+        ref.scan(data, offset, stop, after, min_epoch)
+    )
     assert frame.find_frame(data, offset, stop) == ref.find_frame(data, offset, stop)
     assert frame.first_nonzero(data, offset, stop) == ref.first_nonzero(data, offset, stop)
