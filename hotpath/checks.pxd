@@ -4,7 +4,31 @@ Owner of positions, reservations, limits, rate buckets, kill levels, restricted 
 Everything that state depends on arrives as arguments, so a replay rebuilds it exactly.
 """
 from libc.stdint cimport int64_t, uint64_t, uint32_t, uint16_t, uint8_t, int32_t
+from libcpp.vector cimport vector
 from hotpath.quotes cimport QuoteTable
+
+cdef extern from "hotpath/src/gate.hpp" namespace "backstay" nogil:
+    cppclass PairStore[T]:
+        PairStore(size_t room)
+        T* find(uint32_t account, uint32_t instrument) noexcept
+        T* make(uint32_t account, uint32_t instrument) noexcept
+        T* at(size_t position) noexcept
+        size_t size() noexcept
+        void clear() noexcept
+    struct RestingEntry:
+        uint32_t group
+        uint32_t instrument
+        int64_t side
+        int64_t px_e9
+        int64_t count
+    cppclass RestingBook:
+        RestingBook()
+        int64_t best(uint32_t group, uint32_t instrument, int side) noexcept
+        void add(uint32_t group, uint32_t instrument, int side, int64_t px_e9, int64_t count) noexcept
+        bint has(uint32_t group, uint32_t instrument, int side, int64_t px_e9) noexcept
+        void remove(uint32_t group, uint32_t instrument, int side, int64_t px_e9) noexcept
+        vector[RestingEntry] entries() noexcept
+        void clear() noexcept
 
 cdef struct Limits:                      # one row for each account; a number of 0 lets nothing pass, never "unlimited"
     int64_t max_order_qty_e9
@@ -22,6 +46,8 @@ cdef struct Limits:                      # one row for each account; a number of
 cdef struct Bucket:
     int64_t tokens_ns                    # credit in nanoseconds of refill
     int64_t stamp_ns                     # last refill, monotonic
+    int64_t cost_ns                      # of one token, from the rate, rounded up; 0 lets nothing pass
+    int64_t cap_ns                       # burst * cost
 
 cdef struct AccountRow:
     Limits limits
@@ -35,7 +61,8 @@ cdef struct AccountRow:
     uint32_t group                       # self-trade prevention unit (beneficial owner)
     uint8_t halt_level                   # HaltLevel
     uint8_t has_limits
-    uint16_t pad
+    uint8_t is_open                      # open_account was called
+    uint8_t pad
 
 cdef struct PairRow:                     # account x instrument
     int64_t pos_qty_e9                   # signed
@@ -45,7 +72,8 @@ cdef struct PairRow:                     # account x instrument
     int64_t open_reduce_sell_qty_e9      # of which reduce-only
     int64_t open_reduce_buy_qty_e9
     int64_t realised_e4
-    int64_t mark_px_e9                   # last price that this pair was valued at (record's, never the clock's)
+    int64_t mark_px_e9                   # highest price at which the worst case grew since the pair was last empty; from
+                                         # records only. Never lower: cash knows no unrealised loss, so value at cost or above
     int64_t expo_e4                      # worst case max(|pos+buys|, |pos-sells|) * mark
     uint32_t account
     uint32_t instrument
@@ -55,14 +83,16 @@ cdef struct CheckRequest:
     uint32_t instrument
     int64_t qty_e9                       # for a replace: new leaves
     int64_t px_e9                        # 0 for market
-    int64_t old_qty_e9                   # replace: leaves reserved now (0 for a new order)
+    int64_t old_qty_e9                   # of this order: leaves reserved now. A new order and a fired one that was held: 0;
+                                         # replace, and release of a queued order: its reservation. > 0 without is_release
+                                         # marks a replace (held orders reserve nothing: there it only marks)
     int64_t old_px_e9
     int64_t mono_ns
     uint8_t side                         # enums.Side
     uint8_t ord_type                     # enums.OrdType
     uint8_t reduce_only
     uint8_t stp                          # enums.Stp
-    uint8_t is_release                   # re-check of an accepted order that goes out now: no rate buckets, qty already reserved
+    uint8_t is_release                   # re-check of an accepted order that goes out now: no rate buckets, no open-order count
     uint8_t is_held                      # will rest at the gateway: no price collar, no session check, nothing reserved
     uint8_t is_dry                       # charge no bucket
     uint8_t pad
@@ -75,8 +105,14 @@ cdef struct Decision:
     int64_t passes                       # the nearest value that would pass, in passes_unit; 0 = none
     int32_t passes_unit
     int32_t scope                        # 0 global, 1 account, 2 instrument, 3 pair
-    int64_t ref_px_e9                    # price to reserve at: limit price, or the collar price of a market order
-    int64_t tokens_left
+    int64_t ref_px_e9                    # price to reserve at: limit price, or the collar price of a market order;
+                                         # 0: a reduce-only market order that goes out without any fresh reference
+    int64_t tokens_left                  # of the scarcer bucket that was charged; 0 when none was
+
+cdef class Request:
+    """A CheckRequest that Python fills once and asks with often, and the Decision it got."""
+    cdef CheckRequest raw
+    cdef Decision decision
 
 cdef class Gate:
     cdef AccountRow* accounts
@@ -85,11 +121,11 @@ cdef class Gate:
     cdef QuoteTable quotes
     cdef uint8_t global_halt
     cdef uint8_t* instrument_halts
-    cdef void* pairs                     # PairRow table, layout owned by checks.pyx
-    cdef void* resting                   # own resting prices by (group, instrument, side)
+    cdef PairStore[PairRow]* pairs
+    cdef RestingBook* resting            # own resting prices by (group, instrument, side)
     # The decision. No state changes but bucket tokens (and those not when refused earlier, nor with is_dry / is_release).
     cdef int check(self, const CheckRequest* rq, Decision* out) noexcept nogil
-    # --- moved by records only (apply), never by check -------------------------------------------------------------
+    # --- moved by records only (apply), never by check; 0 ok, -1 refused and nothing changed --------------------------
     cdef int open_account(self, uint32_t account, uint32_t group, int64_t cash_e4) noexcept nogil
     cdef int set_limits(self, uint32_t account, const Limits* limits) noexcept nogil
     cdef int set_halt(self, int scope, uint32_t index, int level) noexcept nogil
@@ -98,6 +134,9 @@ cdef class Gate:
                      int reduce_only, int resting) noexcept nogil
     cdef int unreserve(self, uint32_t account, uint32_t instrument, int side, int64_t qty_e9, int64_t px_e9,
                        int reduce_only, int resting) noexcept nogil
+    # One step for a replace (to hold max(old, new), then to drop to new): the mark never falls in between.
+    cdef int rereserve(self, uint32_t account, uint32_t instrument, int side, int64_t old_qty_e9, int64_t old_px_e9,
+                       int64_t qty_e9, int64_t px_e9, int reduce_only, int resting) noexcept nogil
     # A fill moves the position, average price, realised P&L, cash and exposure; it does NOT unreserve (the caller does).
     cdef int fill(self, uint32_t account, uint32_t instrument, int side, int64_t qty_e9, int64_t px_e9,
                   int64_t fee_e4) noexcept nogil
@@ -109,3 +148,7 @@ cdef class Gate:
     cdef PairRow* pair_at(self, Py_ssize_t position) noexcept nogil              # creation order: deterministic
     cdef bytes dump(self)                                                        # canonical bytes of all of it but buckets
     cdef int load(self, const char* data, Py_ssize_t size) except -1
+    # private
+    cdef AccountRow* opened(self, uint32_t account, uint32_t instrument) noexcept nogil
+    cdef void stage(self, uint32_t account, uint32_t instrument, PairRow* out) noexcept nogil
+    cdef void clear(self) noexcept nogil

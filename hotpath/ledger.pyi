@@ -1,0 +1,1 @@
+"""Types of hotpath.ledger: it exports to compiled code only."""

@@ -1,0 +1,1 @@
+"""Types of hotpath.rules: it exports to compiled code only."""

@@ -1,0 +1,229 @@
+// Tables and checked arithmetic of the pre-trade gate. Growth may allocate; running out of memory there ends the process.
+#pragma once
+#include <algorithm>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "hotpath/src/fixed.hpp"
+
+namespace backstay {
+
+// Open addressing, never more than half full, nothing is ever removed (rows live as long as the gate).
+class KeyIndex {
+  public:
+    explicit KeyIndex(size_t room) { clear(room); }
+
+    int64_t find(uint64_t key) const noexcept {
+        for (size_t slot = first(key);; slot = (slot + 1) & mask_) {
+            if (rows_[slot] == 0) return -1;
+            if (keys_[slot] == key) return (int64_t)rows_[slot] - 1;
+        }
+    }
+
+    void put(uint64_t key, uint32_t row) {
+        if (2 * ++used_ > mask_) grow();
+        place(key, row + 1);
+    }
+
+    void clear(size_t room) {
+        size_t size = 1024;
+        while (size < 2 * room) size *= 2;
+        keys_.assign(size, 0);
+        rows_.assign(size, 0);
+        mask_ = size - 1;
+        used_ = 0;
+    }
+
+  private:
+    std::vector<uint64_t> keys_;
+    std::vector<uint32_t> rows_;  // row + 1, so that 0 is an empty slot
+    size_t mask_ = 0, used_ = 0;
+
+    size_t first(uint64_t key) const noexcept { return (size_t)((key * 0x9E3779B97F4A7C15ULL) >> 20) & mask_; }
+
+    void place(uint64_t key, uint32_t stored) {
+        size_t slot = first(key);
+        while (rows_[slot] != 0) slot = (slot + 1) & mask_;
+        keys_[slot] = key;
+        rows_[slot] = stored;
+    }
+
+    void grow() {
+        std::vector<uint64_t> keys(2 * keys_.size(), 0);
+        std::vector<uint32_t> rows(2 * rows_.size(), 0);
+        keys.swap(keys_);
+        rows.swap(rows_);
+        mask_ = keys_.size() - 1;
+        for (size_t i = 0; i < rows.size(); ++i)
+            if (rows[i] != 0) place(keys[i], rows[i]);
+    }
+};
+
+// Rows of account x instrument in creation order, at addresses that never move.
+template <class Row>
+class PairStore {
+  public:
+    explicit PairStore(size_t room) : room_(room), index_(room) {}
+
+    Row* find(uint32_t account, uint32_t instrument) const noexcept {
+        const int64_t row = index_.find(key(account, instrument));
+        return row < 0 ? nullptr : at((size_t)row);
+    }
+
+    Row* make(uint32_t account, uint32_t instrument) {
+        if (count_ % CHUNK == 0 && count_ / CHUNK == chunks_.size()) chunks_.emplace_back(new Row[CHUNK]());
+        index_.put(key(account, instrument), (uint32_t)count_);
+        Row* row = at(count_++);
+        *row = Row();
+        row->account = account;
+        row->instrument = instrument;
+        return row;
+    }
+
+    Row* at(size_t position) const noexcept { return &chunks_[position / CHUNK][position % CHUNK]; }
+    size_t size() const noexcept { return count_; }
+
+    void clear() {
+        index_.clear(room_);
+        count_ = 0;
+    }
+
+  private:
+    static constexpr size_t CHUNK = 1024;
+    size_t room_, count_ = 0;
+    KeyIndex index_;
+    std::vector<std::unique_ptr<Row[]>> chunks_;
+
+    static uint64_t key(uint32_t account, uint32_t instrument) noexcept { return (uint64_t)account << 32 | instrument; }
+};
+
+struct RestingEntry {
+    uint32_t group, instrument;
+    int64_t side, px_e9, count;
+};
+
+// How many of our own limit orders rest at each price, by (self-trade group, instrument, side).
+class RestingBook {
+  public:
+    RestingBook() : index_(0) {}
+
+    // Best price of that side (highest buy, lowest sell), 0 when nothing rests.
+    int64_t best(uint32_t group, uint32_t instrument, int side) const noexcept {
+        const int64_t row = index_.find(key(group, instrument, side));
+        return row < 0 ? 0 : ladders_[(size_t)row].best_px_e9;
+    }
+
+    void add(uint32_t group, uint32_t instrument, int side, int64_t px_e9, int64_t count) {
+        int64_t row = index_.find(key(group, instrument, side));
+        if (row < 0) {
+            row = (int64_t)ladders_.size();
+            index_.put(key(group, instrument, side), (uint32_t)row);
+            ladders_.push_back(Ladder{group, instrument, side, 0, {}});
+        }
+        Ladder& ladder = ladders_[(size_t)row];
+        ladder.counts[px_e9] += count;
+        ladder.refresh();
+    }
+
+    bool has(uint32_t group, uint32_t instrument, int side, int64_t px_e9) const noexcept {
+        const int64_t row = index_.find(key(group, instrument, side));
+        return row >= 0 && ladders_[(size_t)row].counts.count(px_e9) != 0;
+    }
+
+    void remove(uint32_t group, uint32_t instrument, int side, int64_t px_e9) noexcept {  // only after has()
+        Ladder& ladder = ladders_[(size_t)index_.find(key(group, instrument, side))];
+        auto level = ladder.counts.find(px_e9);
+        if (--level->second == 0) ladder.counts.erase(level);
+        ladder.refresh();
+    }
+
+    // Sorted, so that two books with the same content have the same bytes whatever their history.
+    std::vector<RestingEntry> entries() const {
+        std::vector<const Ladder*> order;
+        for (const Ladder& ladder : ladders_) order.push_back(&ladder);
+        std::sort(order.begin(), order.end(), [](const Ladder* a, const Ladder* b) {
+            if (a->group != b->group) return a->group < b->group;
+            if (a->instrument != b->instrument) return a->instrument < b->instrument;
+            return a->side < b->side;
+        });
+        std::vector<RestingEntry> out;
+        for (const Ladder* ladder : order)
+            for (const auto& level : ladder->counts)
+                out.push_back(RestingEntry{ladder->group, ladder->instrument, ladder->side, level.first, level.second});
+        return out;
+    }
+
+    void clear() {
+        index_.clear(0);
+        ladders_.clear();
+    }
+
+  private:
+    struct Ladder {
+        uint32_t group, instrument;
+        int side;
+        int64_t best_px_e9;
+        std::map<int64_t, int64_t> counts;
+
+        void refresh() noexcept {
+            best_px_e9 = counts.empty() ? 0 : side == 1 ? counts.rbegin()->first : counts.begin()->first;
+        }
+    };
+
+    KeyIndex index_;
+    std::deque<Ladder> ladders_;
+
+    static uint64_t key(uint32_t group, uint32_t instrument, int side) noexcept {
+        return (uint64_t)group << 32 | (uint64_t)instrument << 1 | (side == 1);  // instrument < 2^31
+    }
+};
+
+// --- arithmetic; every function that returns int answers 0 ok, 1 overflow ---------------------------------------------
+
+inline int64_t saturate(i128 value) noexcept {
+    return value > INT64_MAX ? INT64_MAX : value < -(i128)INT64_MAX ? -INT64_MAX : (int64_t)value;
+}
+
+inline int add_i64(int64_t a, int64_t b, int64_t* out) noexcept { return narrow((i128)a + b, out); }
+
+inline int64_t subtract_saturated(int64_t a, int64_t b) noexcept { return saturate((i128)a - b); }
+
+// Largest absolute position if any part of the open orders fills: one of the two ends.
+inline int worst_case(int64_t pos, int64_t buys, int64_t sells, int64_t* out) noexcept {
+    const i128 high = (i128)pos + buys, low = (i128)pos - sells;
+    return narrow(std::max(high < 0 ? -high : high, low < 0 ? -low : low), out);
+}
+
+// Largest order of that side which keeps the worst case at `worst`, beside `open` of the same side; never negative.
+inline int64_t room_qty(int64_t worst, int64_t signed_pos, int64_t open) noexcept {
+    return saturate(std::max((i128)worst - signed_pos - open, (i128)0));
+}
+
+// Largest quantity whose rounded-up notional stays within the money.
+inline int64_t affordable_qty(int64_t money_e4, int64_t px_e9) noexcept {
+    return money_e4 <= 0 || px_e9 <= 0 ? 0 : saturate((i128)money_e4 * E18_TO_E4 / px_e9);
+}
+
+// gross - old + fresh
+inline int regross(int64_t gross, int64_t old_expo, int64_t expo, int64_t* out) noexcept {
+    return narrow((i128)gross - old_expo + expo, out);
+}
+
+// Average-cost price of held + added, rounded against the account: up for a long position, down for a short one.
+inline int average_px(int64_t avg, int64_t held, int64_t px, int64_t added, bool is_long, int64_t* out) noexcept {
+    const i128 quantity = (i128)held + added, cost = (i128)avg * held + (i128)px * added;
+    if (quantity > INT64_MAX) return 1;
+    return narrow(is_long ? (cost + quantity - 1) / quantity : cost / quantity, out);
+}
+
+inline int64_t floor_to(int64_t value, int64_t step) noexcept { return step > 0 ? value - value % step : value; }
+
+inline int64_t ceil_to(int64_t value, int64_t step) noexcept {  // value >= 0
+    const int64_t rest = step > 0 ? value % step : 0;
+    return rest == 0 ? value : saturate((i128)value + (step - rest));
+}
+
+}  // namespace backstay
