@@ -5,6 +5,7 @@ Says by which path each package was found, so that the tree can never stand in f
 
 import importlib
 import importlib.metadata
+import importlib.util
 import pkgutil
 import subprocess
 import sys
