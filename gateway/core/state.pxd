@@ -1,0 +1,47 @@
+"""The whole state of a shard: tables, counters, and the records that have not been handed to the journal yet."""
+from libc.stdint cimport int64_t, uint64_t, uint32_t, uint8_t
+from hotpath.checks cimport Gate
+from hotpath.orders cimport OrderRow, OrderTable
+from hotpath.quotes cimport QuoteTable
+from hotpath.records cimport OrderEvent, Terms
+from hotpath.stops cimport TriggerIndex
+from hotpath.wire cimport Renderer
+
+cpdef enum Op:
+    OP_SUBMIT = 1
+    OP_CANCEL = 2
+    OP_REPLACE = 3
+
+cdef class State:
+    cdef readonly OrderTable orders
+    cdef readonly QuoteTable quotes
+    cdef readonly TriggerIndex stops
+    cdef readonly Gate gate
+    cdef readonly Renderer names
+    cdef readonly dict accounts              # name (str) -> row
+    cdef readonly list account_names
+    cdef readonly dict halts                 # halt id -> what HALT_CHANGED said
+    cdef readonly dict revisions             # (order, rev) -> (acct_seq of its answer, content hash)
+    cdef readonly dict limit_versions        # account row -> version of its limits
+    cdef readonly uint32_t shard
+    cdef readonly uint32_t epoch
+    cdef readonly bytes history              # 16 bytes
+    cdef char history_tag[8]
+    cdef readonly uint64_t seq               # last record
+    cdef readonly uint64_t events
+    cdef uint64_t* acct_seqs                 # last event of each account
+    cdef char* out                           # framed records, not yet taken
+    cdef Py_ssize_t out_size
+    cdef Py_ssize_t out_capacity
+    cdef char* scratch                       # payload under construction
+    cdef public int64_t wall_ns              # of the present turn: stamps records
+    cdef int grouped                         # inside an atomic group
+    cdef void* impl                          # event positions and effects
+
+    cdef OrderEvent* begin(self, uint32_t order) noexcept nogil
+    cdef char* body(self) noexcept nogil
+    cdef uint64_t commit(self, int kind, Py_ssize_t body_bytes) except 0
+    cdef uint64_t emit(self, int kind, Py_ssize_t payload_bytes) except 0
+    cdef int apply(self, int kind, const char* payload, Py_ssize_t size, int64_t wall_ns) except -1
+    cdef void effect(self, int op, uint32_t order) noexcept nogil
+    cdef int direction_of(self, const Terms* terms) noexcept nogil

@@ -1,0 +1,437 @@
+"""The whole state of a shard, changed by records only: `apply` is the one function that moves it, live and in replay.
+
+Deterministic: no clock, no random number, no I/O. Records are framed into an out buffer that the engine takes once per turn
+and hands to the journal; what may happen only once a record is durable is queued as an effect with that record's number.
+"""
+import hashlib
+
+from libc.stdint cimport int64_t, uint64_t, uint32_t, uint8_t
+from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.string cimport memcpy, memset
+from libcpp.deque cimport deque
+from libcpp.vector cimport vector
+from cpython.memoryview cimport PyMemoryView_FromMemory
+from hotpath.checks cimport Gate, Limits, PairRow
+from hotpath.enums cimport *
+from hotpath.frame cimport FLAG_CONTINUES, FrameHeader, frame_space, write_frame
+from hotpath.orders cimport OrderRow, OrderTable, is_done
+from hotpath.quotes cimport QuoteTable
+from hotpath.records cimport *
+from hotpath.stops cimport TriggerIndex
+from hotpath.wire cimport Renderer
+
+cdef enum:
+    SCRATCH_BYTES = 8192
+
+cdef struct Effect:
+    uint64_t seq
+    uint32_t order
+    int op
+
+cdef struct Unplaced:
+    uint32_t account
+    uint64_t offset
+
+cdef cppclass Book:
+    vector[deque[uint64_t]] positions        # journal position of each event of each account
+    vector[Unplaced] unplaced                # events framed since the last take
+    deque[Effect] effects
+
+
+cdef class State:
+    """Tables of one shard.
+
+    Args:
+        shard: number of the shard, part of every broker-side id.
+        orders, accounts, instruments: capacities; a full table is a refusal, never a resize.
+    """
+
+    def __cinit__(self, *, uint32_t shard, uint32_t orders, uint32_t accounts, uint32_t instruments):
+        self.shard = shard
+        self.quotes = QuoteTable(instruments)
+        self.orders = OrderTable(orders)
+        self.stops = TriggerIndex(instruments, orders)
+        self.gate = Gate(self.quotes, accounts)
+        self.names = Renderer(accounts, instruments)
+        self.accounts = {}
+        self.account_names = []
+        self.halts = {}
+        self.revisions = {}
+        self.limit_versions = {}
+        self.history = bytes(16)
+        self.acct_seqs = <uint64_t*>calloc(accounts, sizeof(uint64_t))
+        self.out_capacity = 1 << 20
+        self.out = <char*>malloc(self.out_capacity)
+        self.scratch = <char*>calloc(1, SCRATCH_BYTES)
+        cdef Book* book = new Book()
+        book.positions.resize(accounts)
+        self.impl = <void*>book
+        if self.acct_seqs == NULL or self.out == NULL or self.scratch == NULL:
+            raise MemoryError("no room for the state of the shard")
+
+    def __dealloc__(self):
+        free(self.acct_seqs)
+        free(self.out)
+        free(self.scratch)
+        del (<Book*>self.impl)
+
+    # --- writing records -----------------------------------------------------------------------------------------
+
+    cdef char* body(self) noexcept nogil:
+        """Where the part after the order prefix goes, zeroed by `begin`."""
+        return self.scratch + sizeof(OrderEvent)
+
+    cdef OrderEvent* begin(self, uint32_t order) noexcept nogil:
+        """Start an order event from the order as it stands; the caller changes what the event changes."""
+        cdef OrderEvent* ev = <OrderEvent*>self.scratch
+        cdef OrderRow* row = &self.orders.rows[order]
+        memset(self.scratch, 0, 512)
+        ev.account = row.account
+        ev.order = order
+        ev.acct_seq = self.acct_seqs[row.account] + 1
+        ev.cum_qty_e9 = row.cum_qty_e9
+        ev.leaves_qty_e9 = self.orders.leaves_qty(row)
+        ev.avg_px_e9 = self.orders.average_px(row, 0, 0)
+        ev.rev = row.rev
+        ev.ord_status = row.ord_status
+        ev.stage = row.stage
+        ev.hold = row.hold
+        ev.pending = row.pending
+        ev.cl_size = row.cl_size
+        memcpy(ev.cl_ord_id, row.cl_ord_id, 37)
+        return ev
+
+    cdef uint64_t commit(self, int kind, Py_ssize_t body_bytes) except 0:
+        """Write and apply the order event in the scratch buffer; returns its journal sequence."""
+        return self.emit(kind, sizeof(OrderEvent) + body_bytes)
+
+    cdef uint64_t emit(self, int kind, Py_ssize_t payload_bytes) except 0:
+        cdef Py_ssize_t space = frame_space(payload_bytes)
+        cdef Book* book = <Book*>self.impl
+        cdef Unplaced mark
+        if self.out_size + space > self.out_capacity:
+            self.out_capacity = max(self.out_capacity * 2, self.out_size + space)
+            self.out = <char*>realloc(self.out, self.out_capacity)
+            if self.out == NULL:
+                raise MemoryError("no room for records")
+        if kind >= Kind.ACCEPTED:
+            mark.account = (<OrderEvent*>self.scratch).account if kind < Kind.CANCEL_ALL_EV else (<AccountEvent*>self.scratch).account
+            mark.offset = self.out_size
+            book.unplaced.push_back(mark)
+        self.seq += 1
+        write_frame(self.out + self.out_size, self.seq, self.wall_ns, self.epoch, kind, PAYLOAD_VERSION,
+                    FLAG_CONTINUES if self.grouped else 0, self.scratch, payload_bytes)
+        self.out_size += space
+        self.apply(kind, self.scratch, payload_bytes, self.wall_ns)
+        return self.seq
+
+    def has_records(self) -> bool:
+        """Whether records wait to be taken."""
+        return self.out_size > 0
+
+    def take(self) -> memoryview:
+        """The framed records since the last take; valid until the next record is written. Call `placed` next."""
+        view = PyMemoryView_FromMemory(self.out, self.out_size, 0x100)
+        self.out_size = 0
+        return view
+
+    def placed(self, uint64_t base) -> None:
+        """Tell where in the journal the bytes of the last `take` begin."""
+        cdef Book* book = <Book*>self.impl
+        cdef size_t i
+        for i in range(book.unplaced.size()):
+            book.positions[book.unplaced[i].account].push_back(base + book.unplaced[i].offset)
+        book.unplaced.clear()
+
+    def position_of(self, uint32_t account, uint64_t acct_seq) -> int:
+        """Journal position of an event of the account; 0 when it is not placed yet or never was."""
+        cdef Book* book = <Book*>self.impl
+        if acct_seq == 0 or acct_seq > book.positions[account].size():
+            return 0
+        return book.positions[account][acct_seq - 1]
+
+    cdef void effect(self, int op, uint32_t order) noexcept nogil:
+        cdef Effect item
+        item.seq = self.seq
+        item.order = order
+        item.op = op
+        (<Book*>self.impl).effects.push_back(item)
+
+    def next_effect(self, uint64_t durable_seq):
+        """(op, order) of the next effect whose record is durable, or None."""
+        cdef Book* book = <Book*>self.impl
+        cdef Effect item
+        if book.effects.empty() or book.effects.front().seq > durable_seq:
+            return None
+        item = book.effects.front()
+        book.effects.pop_front()
+        return item.op, item.order
+
+    def effect_count(self) -> int:
+        """Effects that wait for their record to be durable."""
+        return (<Book*>self.impl).effects.size()
+
+    # --- applying records ----------------------------------------------------------------------------------------
+
+    cdef int apply(self, int kind, const char* payload, Py_ssize_t size, int64_t wall_ns) except -1:
+        if kind >= Kind.CANCEL_ALL_EV:
+            self._count((<const AccountEvent*>payload).account, (<const AccountEvent*>payload).acct_seq)
+            return 0
+        if kind >= Kind.ACCEPTED:
+            return self._apply_order(kind, payload, size, wall_ns)
+        return self._apply_world(kind, payload, size)
+
+    cdef int _count(self, uint32_t account, uint64_t acct_seq) except -1:
+        if account >= <uint32_t>len(self.account_names) or acct_seq != self.acct_seqs[account] + 1:
+            raise ValueError(f"record {self.seq}: event {acct_seq} of account row {account} does not follow the last one")
+        self.acct_seqs[account] = acct_seq
+        self.events += 1
+        return 0
+
+    cdef int _apply_order(self, int kind, const char* payload, Py_ssize_t size, int64_t wall_ns) except -1:
+        cdef const OrderEvent* ev = <const OrderEvent*>payload
+        cdef const TradeBody* trade = <const TradeBody*>(payload + sizeof(OrderEvent))
+        cdef const ReplaceBody* replace = <const ReplaceBody*>(payload + sizeof(OrderEvent))
+        cdef OrderRow* row
+        cdef bint was_open = kind != Kind.ACCEPTED
+        self._count(ev.account, ev.acct_seq)
+        if was_open and ev.order < self.orders.count:
+            was_open = not is_done(self.orders.rows[ev.order].ord_status)
+        if self.orders.apply(kind, payload, size, wall_ns) != 0:
+            raise ValueError(f"record {self.seq} of kind {kind} does not fit the order table (row {ev.order})")
+        row = &self.orders.rows[ev.order]
+        if row.reserved_qty_e9:
+            self.gate.unreserve(row.account, row.terms.instrument, row.terms.side, row.reserved_qty_e9, row.reserved_px_e9,
+                                row.terms.reduce_only, row.reserved_resting)
+            row.reserved_qty_e9 = 0
+            row.reserved_resting = 0
+        if kind == Kind.TRADE:
+            self.gate.fill(row.account, row.terms.instrument, row.terms.side, trade.last_qty_e9, trade.last_px_e9, trade.fee_e4)
+        elif kind == Kind.ACCEPTED:
+            self.gate.count_open(row.account, 1)
+        elif (kind == Kind.PENDING_REPLACE_EV or kind == Kind.REPLACED) and replace.content_hash:
+            self.revisions[(ev.order, replace.ask_rev)] = (ev.acct_seq, replace.content_hash)
+        self._reserve(row)
+        if was_open and is_done(row.ord_status):
+            self.gate.count_open(row.account, -1)
+        return self._watch(ev.order, row)
+
+    cdef void _reserve(self, OrderRow* row) noexcept nogil:
+        """Hold at the gate what the order may still do: leaves (the larger of old and asked), in doubt and owed."""
+        cdef int64_t qty = row.owed_qty_e9
+        cdef int64_t px = row.ref_px_e9
+        cdef bint live = row.ord_status >= OrdStatus.PENDING_NEW and not is_done(row.ord_status)
+        if live:
+            qty += max(0, row.terms.order_qty_e9 - row.cum_qty_e9)
+            if row.pending == Pending.PENDING_REPLACE:
+                qty = max(qty, row.ask_qty_e9 - row.cum_qty_e9)
+                px = max(px, row.ask_ref_px_e9)
+        if qty <= 0:
+            return
+        row.reserved_qty_e9 = qty
+        row.reserved_px_e9 = px
+        row.reserved_resting = live and row.terms.ord_type == OrdType.LIMIT
+        row.reserved_side = row.terms.side
+        self.gate.reserve(row.account, row.terms.instrument, row.terms.side, qty, px, row.terms.reduce_only, row.reserved_resting)
+
+    cdef int direction_of(self, const Terms* terms) noexcept nogil:
+        """Which way the price must go: a sell stop and a buy touch fire downwards."""
+        if (terms.trigger == TriggerKind.STOP) == (terms.side == Side.SELL):
+            return Direction.DOWN
+        return Direction.UP
+
+    cdef int _watch(self, uint32_t order, OrderRow* row) except -1:
+        """Keep the trigger index equal to the set of orders that are held for a trigger."""
+        cdef bint wanted = row.ord_status == OrdStatus.HELD and row.hold == Hold.HOLD_TRIGGER
+        if self.stops.is_armed(order):
+            if wanted and self.stops.trigger_px(order) == row.terms.stop_px_e9:
+                return 0
+            self.stops.disarm(order)
+        if wanted and self.stops.arm(order, row.terms.instrument, row.terms.source, self.direction_of(&row.terms),
+                                     row.terms.stop_px_e9) != 0:
+            raise ValueError(f"order {order} cannot be armed at {row.terms.stop_px_e9}")
+        return 0
+
+    cdef int _apply_world(self, int kind, const char* payload, Py_ssize_t size) except -1:
+        cdef const EpochBody* epoch = <const EpochBody*>payload
+        cdef const AccountBody* account = <const AccountBody*>payload
+        cdef const LimitsBody* limits = <const LimitsBody*>payload
+        cdef const InstrumentStateBody* state = <const InstrumentStateBody*>payload
+        cdef bytes name
+        if kind == Kind.EPOCH_STARTED:
+            self.epoch = epoch.epoch
+            self._name_history(epoch.history[:16])
+        elif kind == Kind.ACCOUNT_OPENED:
+            name = payload[sizeof(AccountBody) : sizeof(AccountBody) + account.name_size]
+            if account.account != len(self.account_names):
+                raise ValueError(f"record {self.seq} opens account row {account.account}, expected {len(self.account_names)}")
+            self._open(account.account, name)
+            self.gate.open_account(account.account, account.group, account.cash_e4)
+        elif kind == Kind.INSTRUMENT_LISTED:
+            self._list(<const InstrumentBody*>payload)
+        elif kind == Kind.LIMITS_SET:
+            self.gate.set_limits(limits.account, &limits.limits)
+            self.limit_versions[limits.account] = limits.version
+        elif kind == Kind.HALT_CHANGED:
+            self._halt(<const HaltBody*>payload, payload + sizeof(HaltBody))
+        elif kind == Kind.INSTRUMENT_STATE:
+            self.quotes.rows[state.instrument].is_open = state.is_open
+            self.quotes.rows[state.instrument].is_halted = state.is_halted
+            self.quotes.rows[state.instrument].is_restricted = state.is_restricted
+        elif kind != Kind.STOPPED and kind != Kind.BROKER_ANOMALY:
+            raise ValueError(f"record {self.seq} has the unknown kind {kind}: written by a newer version?")
+        return 0
+
+    def _name_history(self, bytes history):
+        cdef int i
+        cdef uint64_t bits = int.from_bytes(history[:4], "big") >> 7
+        self.history = history
+        for i in range(5):
+            self.history_tag[i] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ"[(bits >> (5 * (4 - i))) & 31]
+        self.history_tag[5] = 0
+
+    def _open(self, uint32_t row, bytes name):
+        self.accounts[name.decode()] = row
+        self.account_names.append(name.decode())
+        self.names.name_account(row, name)
+
+    cdef int _list(self, const InstrumentBody* body) except -1:
+        cdef bytes symbol = (<const char*>body + sizeof(InstrumentBody))[: body.symbol_size]
+        row = self.quotes.add(
+            symbol.decode(), tick_e9=body.tick_e9, lot_e9=body.lot_e9, min_qty_e9=body.min_qty_e9,
+            max_age_ns=body.max_age_ns, outside_bps_e9=body.outside_bps_e9, asset_class=body.asset_class,
+        )
+        if row != body.instrument:
+            raise ValueError(f"record {self.seq} lists instrument row {body.instrument}, expected {row}")
+        self.names.name_symbol(row, symbol)
+        self.stops.set_tick(row, body.tick_e9)
+        self.quotes.rows[row].is_open = 1
+        return 0
+
+    cdef int _halt(self, const HaltBody* body, const char* tail) except -1:
+        actor = tail[: body.actor_size].decode()
+        reason = tail[body.actor_size : body.actor_size + body.reason_size].decode()
+        if body.action == 2:
+            self.halts.pop(body.halt_id, None)
+        else:
+            first = self.halts.get(body.halt_id)
+            self.halts[body.halt_id] = {
+                "scope": body.scope, "index": body.index, "level": body.level,
+                "actor": first["actor"] if first else actor, "reason": first["reason"] if first else reason,
+                "lift_requested_by": actor if body.action == 1 else "",
+            }
+        self.gate.set_halt(body.scope, body.index, body.effective)
+        return 0
+
+    # --- replay, snapshot, digest --------------------------------------------------------------------------------
+
+    def replay(self, block: memoryview, uint64_t base) -> int:
+        """Apply a run of sound frames whose first byte lies at journal position `base`; returns how many."""
+        cdef const unsigned char[::1] view = block
+        cdef Py_ssize_t at = 0
+        cdef Py_ssize_t size = view.shape[0]
+        cdef const FrameHeader* head
+        cdef Book* book = <Book*>self.impl
+        cdef const char* payload
+        cdef int count = 0
+        while at < size:
+            head = <const FrameHeader*>&view[at]
+            payload = <const char*>head + sizeof(FrameHeader)
+            if head.version != PAYLOAD_VERSION:
+                raise ValueError(f"record {head.seq} has payload version {head.version}; this build reads {PAYLOAD_VERSION}")
+            self.seq = head.seq
+            if head.kind >= Kind.ACCEPTED:
+                if head.kind < Kind.CANCEL_ALL_EV:
+                    book.positions[(<const OrderEvent*>payload).account].push_back(base + at)
+                else:
+                    book.positions[(<const AccountEvent*>payload).account].push_back(base + at)
+            self.apply(head.kind, payload, head.length - sizeof(FrameHeader), head.wall_ns)
+            at += frame_space(head.length - sizeof(FrameHeader))
+            count += 1
+        return count
+
+    def _parts(self) -> list:
+        cdef Py_ssize_t accounts = len(self.account_names)
+        instruments = []
+        for row, symbol in enumerate(self.quotes.names()):
+            r = self.quotes.rows[<uint32_t>row]
+            numbers = (r.tick_e9, r.lot_e9, r.min_qty_e9, r.max_age_ns, r.outside_bps_e9, r.asset_class, r.is_open, r.is_halted, r.is_restricted)
+            instruments.append(repr((symbol, numbers)).encode())
+        head = repr((self.shard, self.epoch, self.history.hex(), self.seq, self.events, self.account_names, self.halts,
+                     sorted(self.limit_versions.items()))).encode()
+        seqs = (<const char*>self.acct_seqs)[: accounts * 8] if accounts else b""
+        revisions = repr(list(self.revisions.items())).encode()
+        return [head, b"\n".join(instruments), seqs, revisions, self.gate.dump(), self.orders.dump()]
+
+    def dump(self) -> bytes:
+        """Canonical bytes of the state: two states are equal when these are."""
+        return b"".join(len(part).to_bytes(8, "little") + part for part in self._parts())
+
+    def digest(self) -> str:
+        """BLAKE2b-256 of the canonical bytes, hexadecimal."""
+        total = hashlib.blake2b(digest_size=32)
+        for part in self._parts():
+            total.update(len(part).to_bytes(8, "little"))
+            total.update(part)
+        return total.hexdigest()
+
+    def positions_dump(self) -> bytes:
+        """Journal positions of all events, the annex of a snapshot (no part of the digest)."""
+        cdef Book* book = <Book*>self.impl
+        cdef size_t i, k
+        parts = []
+        for i in range(len(self.account_names)):
+            row = bytearray(8 * book.positions[i].size())
+            for k in range(book.positions[i].size()):
+                (<uint64_t*><char*>row)[k] = book.positions[i][k]
+            parts.append(len(row).to_bytes(8, "little") + bytes(row))
+        return b"".join(parts)
+
+    def load(self, data: bytes, positions: bytes) -> None:
+        """Fill an empty state from `dump` and `positions_dump`; raises ValueError when they do not fit."""
+        import ast
+
+        cdef Book* book = <Book*>self.impl
+        cdef uint32_t row
+        cdef bytes part, chunk
+        parts = []
+        at = 0
+        while at < len(data):
+            size = int.from_bytes(data[at : at + 8], "little")
+            parts.append(data[at + 8 : at + 8 + size])
+            at += 8 + size
+        if len(parts) != 6 or at != len(data):
+            raise ValueError("snapshot content has the wrong shape")
+        shard, epoch, history, seq, events, names, halts, versions = ast.literal_eval(parts[0].decode())
+        if shard != self.shard:
+            raise ValueError(f"snapshot is of shard {shard}, this is shard {self.shard}")
+        self.epoch, self.seq, self.events = epoch, seq, events
+        self._name_history(bytes.fromhex(history))
+        for line in parts[1].split(b"\n") if parts[1] else []:
+            self._load_instrument(*ast.literal_eval(line.decode()))
+        for row, name in enumerate(names):
+            self._open(row, name.encode())
+            self.acct_seqs[row] = int.from_bytes(parts[2][8 * row : 8 * row + 8], "little")
+        self.halts.update(halts)
+        self.limit_versions.update(versions)
+        self.revisions.update(ast.literal_eval(parts[3].decode()))
+        part = parts[4]
+        self.gate.load(part, len(part))
+        self.orders.load(parts[5])
+        for row in range(self.orders.count):
+            self._watch(row, &self.orders.rows[row])
+        at = 0
+        for row in range(len(names)):
+            size = int.from_bytes(positions[at : at + 8], "little")
+            chunk = positions[at + 8 : at + 8 + size]
+            for k in range(size // 8):
+                book.positions[row].push_back((<const uint64_t*><const char*>chunk)[k])
+            at += 8 + size
+
+    def _load_instrument(self, symbol, numbers):
+        tick, lot, min_qty, max_age, outside, asset_class, is_open, is_halted, is_restricted = numbers
+        row = self.quotes.add(symbol, tick_e9=tick, lot_e9=lot, min_qty_e9=min_qty, max_age_ns=max_age,
+                              outside_bps_e9=outside, asset_class=asset_class)
+        self.names.name_symbol(row, symbol.encode())
+        self.stops.set_tick(row, tick)
+        self.quotes.set_state(row, is_open=bool(is_open), is_halted=bool(is_halted), is_restricted=bool(is_restricted))

@@ -1,0 +1,66 @@
+"""The order table: one row an order, changed by records only."""
+from libc.stdint cimport int64_t, uint64_t, uint32_t, uint16_t, uint8_t
+from hotpath.records cimport Terms
+
+cdef struct OrderRow:                    # rows are dumped as they lie: no implicit padding, no pointers
+    Terms terms                          # in force
+    int64_t cum_qty_e9
+    uint64_t cost_lo                     # sum of last_qty * last_px in 1e-18, 128 bits
+    int64_t cost_hi
+    int64_t ref_px_e9
+    int64_t reserved_qty_e9              # what the gate holds for it now
+    int64_t reserved_px_e9
+    int64_t owed_qty_e9                  # in the broker's cum_qty, its execution not seen yet
+    int64_t accepted_ns
+    int64_t live_ns                      # since when it could go to the broker
+    int64_t ask_qty_e9                   # terms asked for by the replace under way
+    int64_t ask_px_e9
+    int64_t ask_stop_px_e9
+    int64_t ask_expire_ns
+    int64_t ask_ref_px_e9
+    uint64_t ask_hash
+    uint64_t ask_acct_seq                # event that answered the last replace request
+    uint64_t accepted_acct_seq
+    uint64_t cancel_acct_seq             # event that answered the cancel
+    uint64_t content_hash
+    uint32_t account
+    uint32_t rev                         # in force
+    uint32_t ask_rev                     # last asked
+    uint32_t broker_rev                  # last one that was sent to the broker
+    uint32_t session                     # interned text
+    uint32_t tag
+    uint32_t signal
+    uint8_t ord_status
+    uint8_t stage
+    uint8_t hold
+    uint8_t pending
+    uint8_t reserved_resting
+    uint8_t was_sent
+    uint8_t ask_tif
+    uint8_t cl_size
+    uint8_t broker_order_id_size
+    uint8_t triggered                    # its trigger fired
+    uint8_t reserved_side
+    uint8_t cancel_reason
+    char cl_ord_id[40]
+    char broker_order_id[40]
+
+cdef class OrderTable:
+    cdef OrderRow* rows
+    cdef readonly uint32_t capacity
+    cdef readonly uint32_t count
+    cdef readonly uint64_t open_count
+    cdef void* names
+    cdef void* execs
+    cdef list texts                      # interned session, tag and signal texts
+    cdef dict text_ids
+    cdef uint32_t intern(self, bytes text) except? 0xFFFFFFFF
+    cdef int64_t find(self, uint32_t account, const char* cl_ord_id, Py_ssize_t size) noexcept nogil
+    cdef bint has_exec(self, uint32_t order, const char* exec_id, Py_ssize_t size) noexcept nogil
+    cdef int64_t leaves_qty(self, const OrderRow* row) noexcept nogil
+    cdef int64_t average_px(self, const OrderRow* row, int64_t add_qty_e9, int64_t add_px_e9) noexcept nogil
+    # Apply one order record. 0 ok, -1 a record that no sound journal holds (out of order, unknown row).
+    cdef int apply(self, int kind, const char* payload, Py_ssize_t size, int64_t wall_ns) except -2
+
+cdef bint is_done(int ord_status) noexcept nogil
+cdef bint is_allowed(const OrderRow* row, int kind) noexcept nogil

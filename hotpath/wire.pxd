@@ -1,0 +1,28 @@
+"""Journal records as the JSON events of the order API."""
+from libc.stdint cimport int64_t, uint64_t, uint32_t
+from hotpath.records cimport Terms
+
+cpdef enum:
+    EVENT_MAX_BYTES = 4096               # room that a renderer needs for one event
+
+cdef struct Name:
+    int size
+    char text[44]
+
+cdef class Renderer:
+    cdef Name* accounts
+    cdef Name* symbols
+    cdef readonly uint32_t account_capacity
+    cdef readonly uint32_t symbol_capacity
+    # One framed record as JSON without its closing brace; 0 for a record that is no account event.
+    cdef Py_ssize_t render(self, const char* frame, char* out) noexcept nogil
+    cdef char* put_order(self, char* p, const Terms* terms, const char* session, int session_size, const char* tag,
+                         int tag_size, const char* signal, int signal_size) noexcept nogil
+
+cdef char* put_order_id(char* p, uint32_t order) noexcept nogil
+cdef char* put_state(char* p, const char* cl_ord_id, int cl_size, uint32_t order, uint32_t rev, int ord_status, int stage,
+                     int hold, int pending, int64_t cum_qty_e9, int64_t leaves_qty_e9, int64_t avg_px_e9) noexcept nogil
+cdef char* put_text(char* p, const char* text, int size) noexcept nogil
+cdef char* put(char* p, const char* literal) noexcept nogil
+cdef char* put_dec(char* p, int64_t value_e9) noexcept nogil
+cdef char* put_int(char* p, int64_t value) noexcept nogil
