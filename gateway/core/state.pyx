@@ -275,9 +275,7 @@ cdef class State:
         elif kind == Kind.HALT_CHANGED:
             self._halt(<const HaltBody*>payload, payload + sizeof(HaltBody))
         elif kind == Kind.INSTRUMENT_STATE:
-            self.quotes.rows[state.instrument].is_open = state.is_open
-            self.quotes.rows[state.instrument].is_halted = state.is_halted
-            self.quotes.rows[state.instrument].is_restricted = state.is_restricted
+            self.quotes.set_session(state.instrument, state.is_open, state.is_halted, state.is_restricted)
         elif kind != Kind.STOPPED and kind != Kind.BROKER_ANOMALY:
             raise ValueError(f"record {self.seq} has the unknown kind {kind}: written by a newer version?")
         return 0
@@ -305,7 +303,7 @@ cdef class State:
             raise ValueError(f"record {self.seq} lists instrument row {body.instrument}, expected {row}")
         self.names.name_symbol(row, symbol)
         self.stops.set_tick(row, body.tick_e9)
-        self.quotes.rows[row].is_open = 1
+        self.quotes.set_session(row, 1, 0, 0)
         return 0
 
     cdef int _halt(self, const HaltBody* body, const char* tail) except -1:
@@ -353,7 +351,7 @@ cdef class State:
     def _parts(self) -> list:
         cdef Py_ssize_t accounts = len(self.account_names)
         instruments = []
-        for row, symbol in enumerate(self.quotes.names()):
+        for row, symbol in enumerate(self.quotes.symbols[: self.quotes.count]):
             r = self.quotes.rows[<uint32_t>row]
             numbers = (r.tick_e9, r.lot_e9, r.min_qty_e9, r.max_age_ns, r.outside_bps_e9, r.asset_class, r.is_open, r.is_halted, r.is_restricted)
             instruments.append(repr((symbol, numbers)).encode())
@@ -434,4 +432,4 @@ cdef class State:
                               outside_bps_e9=outside, asset_class=asset_class)
         self.names.name_symbol(row, symbol.encode())
         self.stops.set_tick(row, tick)
-        self.quotes.set_state(row, is_open=bool(is_open), is_halted=bool(is_halted), is_restricted=bool(is_restricted))
+        self.quotes.set_session(row, is_open, is_halted, is_restricted)

@@ -1,0 +1,392 @@
+"""What brokers say: each word becomes a record, or is kept and alarmed when the order's life does not allow it.
+
+The adapter reports; this decides. A report may come twice, late, out of order or never (brokers.md section 8), so each call looks at
+the order first. Calls return the record's sequence, 0 when the report is old news, -1 when it does not fit: then the raw text is
+journalled as an anomaly, counted in `anomalies`, and the caller asks the broker for the order's state.
+"""
+from libc.stdint cimport int64_t, uint64_t, uint32_t, uint8_t, uint16_t
+from libc.string cimport memcpy, memset
+from brokers.ids cimport encode_id
+from hotpath.enums cimport *
+from hotpath.orders cimport OrderRow, is_allowed, is_done
+from hotpath.records cimport *
+from hotpath.checks cimport PairRow
+from hotpath.ticket cimport Ticket
+from gateway.core.state cimport OP_SUBMIT, State
+
+
+cdef class Reports:
+    """The broker side of the core.
+
+    Args:
+        state: the shard's state.
+    """
+
+    cdef State state
+    cdef readonly uint64_t anomalies
+    cdef readonly uint64_t repeats
+
+    def __cinit__(self, State state not None):
+        self.state = state
+
+    cdef OrderRow* _row(self, uint32_t order) except NULL:
+        if order >= self.state.orders.count:
+            raise ValueError(f"order row {order} does not exist")
+        return &self.state.orders.rows[order]
+
+    def anomaly(self, bytes cause not None, bytes raw not None, int64_t wall_ns) -> int:
+        """Keep what a broker said and no order may take: journalled raw, counted."""
+        cdef State s = self.state
+        cdef TextBody* body = <TextBody*>s.scratch
+        cdef bytes text = raw[:TEXT_MAX]
+        s.wall_ns = wall_ns
+        self.anomalies += 1
+        memset(s.scratch, 0, 512)
+        body.code_size = <uint16_t>len(cause)
+        body.text_size = <uint16_t>len(text)
+        memcpy(s.scratch + sizeof(TextBody), <const char*>cause, len(cause))
+        memcpy(s.scratch + sizeof(TextBody) + len(cause), <const char*>text, len(text))
+        s.emit(Kind.BROKER_ANOMALY, sizeof(TextBody) + len(cause) + len(text))
+        return -1
+
+    cdef int64_t _texts(self, int kind, int64_t since_ns, bytes code, bytes broker_code, bytes text) except 0:
+        cdef TextBody* body = <TextBody*>self.state.body()
+        cdef char* tail = <char*>body + sizeof(TextBody)
+        broker_code = broker_code[:64]
+        text = text[:TEXT_MAX]
+        body.since_ns = since_ns
+        body.code_size = <uint16_t>len(code)
+        body.broker_code_size = <uint16_t>len(broker_code)
+        body.text_size = <uint16_t>len(text)
+        memcpy(tail, <const char*>code, len(code))
+        memcpy(tail + len(code), <const char*>broker_code, len(broker_code))
+        memcpy(tail + len(code) + len(broker_code), <const char*>text, len(text))
+        return <int64_t>self.state.commit(kind, sizeof(TextBody) + len(code) + len(broker_code) + len(text))
+
+    # --- the hand-over -------------------------------------------------------------------------------------------
+
+    def ticket(self, uint32_t order, int64_t mono_ns, bint replace=False) -> Ticket:
+        """The instruction for the adapter, from the terms in force (or asked for, with `replace`).
+
+        A market order with a collar goes out as a limit order that far beyond the reference price, on the tick.
+        """
+        cdef State s = self.state
+        cdef OrderRow* row = self._row(order)
+        cdef Ticket t = Ticket.__new__(Ticket)
+        cdef char name[24]
+        cdef uint32_t rev = row.ask_rev if replace else max(row.rev, 1)
+        cdef int64_t px = row.ask_px_e9 if replace else row.terms.px_e9
+        encode_id(name, s.shard, s.history_tag, order, rev)
+        t.order = order
+        t.rev = rev
+        t.broker_cl_ord_id = name[:17]
+        t.orig_broker_cl_ord_id = b""
+        if row.was_sent:
+            encode_id(name, s.shard, s.history_tag, order, max(row.broker_rev, 1))
+            t.orig_broker_cl_ord_id = name[:17]
+        t.broker_order_id = row.broker_order_id[: row.broker_order_id_size]
+        t.symbol = s.names.symbols[row.terms.instrument].text[: s.names.symbols[row.terms.instrument].size]
+        t.side = row.terms.side
+        t.ord_type = row.terms.ord_type
+        t.tif = row.ask_tif if replace else row.terms.tif
+        t.protective = row.terms.reduce_only or row.triggered
+        t.qty_e9 = row.ask_qty_e9 if replace else row.terms.order_qty_e9
+        t.expire_ns = row.ask_expire_ns if replace else row.terms.expire_ns
+        if row.terms.ord_type == OrdType.MARKET and row.terms.collar_bps_e9:
+            px = self._collared(row, mono_ns)
+            if px:
+                t.ord_type = OrdType.LIMIT
+        t.px_e9 = px
+        return t
+
+    cdef int64_t _collared(self, const OrderRow* row, int64_t mono_ns) noexcept nogil:
+        cdef int64_t ref = self.state.quotes.reference_px(row.terms.instrument, mono_ns, self.state.quotes.rows[row.terms.instrument].max_age_ns)
+        cdef int64_t tick = self.state.quotes.rows[row.terms.instrument].tick_e9
+        cdef int64_t px, off
+        if ref <= 0:
+            return 0
+        off = ref // 10000 * (row.terms.collar_bps_e9 // 1000000000) + ref // 10000 * (row.terms.collar_bps_e9 % 1000000000 // 1000000) // 1000
+        px = ref + off if row.terms.side == Side.BUY else ref - off
+        px -= px % tick
+        return max(px, tick)
+
+    def sent(self, uint32_t order, int64_t risk_ns, int64_t durable_ns, int64_t wire_ns, int64_t wall_ns) -> int:
+        """Its bytes are in the kernel: exposure is possible from here."""
+        cdef State s = self.state
+        cdef OrderRow* row = self._row(order)
+        cdef OrderEvent* ev
+        cdef SentBody* body
+        s.wall_ns = wall_ns
+        if not is_allowed(row, Kind.SENT_EV):
+            return 0
+        ev = s.begin(order)
+        body = <SentBody*>s.body()
+        ev.stage = Stage.SENT
+        body.risk_ns = risk_ns
+        body.durable_ns = durable_ns
+        body.wire_ns = wire_ns
+        body.protective = row.terms.reduce_only
+        body.id_size = 17
+        encode_id(body.broker_cl_ord_id, s.shard, s.history_tag, order, max(row.rev, 1))
+        return <int64_t>s.commit(Kind.SENT_EV, sizeof(SentBody))
+
+    # --- words of the broker -------------------------------------------------------------------------------------
+
+    def new(self, uint32_t order, bytes broker_order_id not None, int64_t venue_ns, bytes raw not None, int64_t wall_ns) -> int:
+        """The broker has the order, working."""
+        cdef State s = self.state
+        cdef OrderRow* row = self._row(order)
+        cdef OrderEvent* ev
+        cdef NewBody* body
+        s.wall_ns = wall_ns
+        if not is_allowed(row, Kind.NEW_EV):
+            if row.was_sent:
+                self.repeats += 1
+                return 0
+            return self.anomaly(b"new: the order never left", raw, wall_ns)
+        ev = s.begin(order)
+        body = <NewBody*>s.body()
+        ev.ord_status = OrdStatus.NEW if row.cum_qty_e9 == 0 else OrdStatus.PARTIALLY_FILLED
+        ev.stage = Stage.STAGE_NONE
+        body.venue_ns = venue_ns
+        body.id_size = <uint8_t>min(len(broker_order_id), BROKER_ORDER_ID_MAX)
+        memcpy(body.broker_order_id, <const char*>broker_order_id, body.id_size)
+        return <int64_t>s.commit(Kind.NEW_EV, sizeof(NewBody))
+
+    def trade(self, uint32_t order, bytes exec_id not None, int64_t last_qty_e9, int64_t last_px_e9, int64_t broker_cum_qty_e9,
+              int64_t fee_e4, int liquidity, int64_t venue_ns, bytes raw not None, int64_t wall_ns) -> int:
+        """A fill; each `exec_id` counts once. One beyond the order's quantity is booked too: the position is real."""
+        cdef State s = self.state
+        cdef OrderRow* row = self._row(order)
+        cdef OrderEvent* ev
+        cdef TradeBody* body
+        cdef bint done = is_done(row.ord_status)
+        cdef int64_t pos
+        s.wall_ns = wall_ns
+        if len(exec_id) > EXEC_ID_MAX or last_qty_e9 <= 0 or last_px_e9 <= 0:
+            return self.anomaly(b"trade: not a fill", raw, wall_ns)
+        if s.orders.has_exec(order, exec_id, len(exec_id)):
+            self.repeats += 1
+            return 0
+        if not is_allowed(row, Kind.TRADE):
+            self.anomaly(b"trade: the order never left", raw, wall_ns)
+            self.restate(order, OrdStatus.NEW, 0, wall_ns)
+            row = self._row(order)
+            done = is_done(row.ord_status)
+        if row.cum_qty_e9 > row.terms.order_qty_e9 - last_qty_e9:
+            self.anomaly(b"trade: more than the order's quantity", raw, wall_ns)
+        ev = s.begin(order)
+        body = <TradeBody*>s.body()
+        ev.avg_px_e9 = s.orders.average_px(row, last_qty_e9, last_px_e9)
+        ev.cum_qty_e9 = row.cum_qty_e9 + last_qty_e9
+        ev.late = done
+        if ev.cum_qty_e9 >= row.terms.order_qty_e9:
+            ev.ord_status = OrdStatus.FILLED
+            ev.leaves_qty_e9 = 0
+            ev.pending = Pending.PENDING_NONE
+        elif not done:
+            ev.ord_status = OrdStatus.PARTIALLY_FILLED
+            ev.leaves_qty_e9 = row.terms.order_qty_e9 - ev.cum_qty_e9
+        ev.stage = Stage.STAGE_NONE
+        ev.hold = Hold.HOLD_NONE
+        pos = self._position(row)
+        body.last_qty_e9 = last_qty_e9
+        body.last_px_e9 = last_px_e9
+        body.fee_e4 = fee_e4
+        body.pos_qty_e9 = pos + last_qty_e9 if row.terms.side == Side.BUY else pos - last_qty_e9
+        body.venue_ns = venue_ns
+        body.broker_cum_qty_e9 = broker_cum_qty_e9
+        body.liquidity = liquidity
+        body.exec_size = <uint8_t>len(exec_id)
+        memcpy(body.exec_id, <const char*>exec_id, len(exec_id))
+        return <int64_t>s.commit(Kind.TRADE, sizeof(TradeBody))
+
+    cdef int64_t _position(self, const OrderRow* row) noexcept nogil:
+        cdef PairRow* pair = self.state.gate.pair(row.account, row.terms.instrument, False)
+        return pair.pos_qty_e9 if pair != NULL else 0
+
+    cdef int64_t _done(self, uint32_t order, int kind, int status, int reason, int64_t broker_cum_qty_e9) except 0:
+        cdef OrderEvent* ev = self.state.begin(order)
+        (<DoneBody*>self.state.body()).broker_cum_qty_e9 = broker_cum_qty_e9
+        ev.ord_status = status
+        ev.stage = Stage.STAGE_NONE
+        ev.hold = Hold.HOLD_NONE
+        ev.pending = Pending.PENDING_NONE
+        ev.leaves_qty_e9 = 0
+        ev.reason = reason
+        return <int64_t>self.state.commit(kind, sizeof(DoneBody))
+
+    def canceled(self, uint32_t order, int64_t broker_cum_qty_e9, bytes raw not None, int64_t wall_ns) -> int:
+        """Out at the broker, asked for or not; fills that it counts and we have not seen stay owed."""
+        cdef OrderRow* row = self._row(order)
+        self.state.wall_ns = wall_ns
+        if is_done(row.ord_status):
+            self.repeats += 1
+            return 0
+        if not row.was_sent:
+            return self.anomaly(b"canceled: the order never left", raw, wall_ns)
+        return self._done(order, Kind.CANCELED_EV, OrdStatus.CANCELED,
+                          row.cancel_reason if row.pending == Pending.PENDING_CANCEL else Reason.BROKER, broker_cum_qty_e9)
+
+    def expired(self, uint32_t order, int64_t broker_cum_qty_e9, bytes raw not None, int64_t wall_ns) -> int:
+        """Ended at the broker by its own terms."""
+        cdef OrderRow* row = self._row(order)
+        self.state.wall_ns = wall_ns
+        if is_done(row.ord_status):
+            self.repeats += 1
+            return 0
+        if not row.was_sent:
+            return self.anomaly(b"expired: the order never left", raw, wall_ns)
+        return self._done(order, Kind.EXPIRED_EV, OrdStatus.EXPIRED, Reason.TIF_END, broker_cum_qty_e9)
+
+    def end_here(self, uint32_t order, int reason, int64_t wall_ns) -> int:
+        """Expire an order that the gateway holds or that waits in line (`tif` over, or queued too long)."""
+        cdef OrderRow* row = self._row(order)
+        self.state.wall_ns = wall_ns
+        if not (row.ord_status == OrdStatus.HELD or (row.ord_status == OrdStatus.PENDING_NEW and row.stage == Stage.QUEUED)):
+            return 0
+        return self._done(order, Kind.EXPIRED_EV, OrdStatus.EXPIRED, reason, 0)
+
+    def rejected(self, uint32_t order, bytes code not None, bytes broker_code not None, bytes text not None,
+                 bytes raw not None, int64_t wall_ns) -> int:
+        """Refused after acceptance: by the broker (BROKER_REJECTED), or by a check at release (its RC_ code)."""
+        cdef OrderRow* row = self._row(order)
+        cdef OrderEvent* ev
+        self.state.wall_ns = wall_ns
+        if is_done(row.ord_status):
+            self.repeats += 1
+            return 0
+        if row.cum_qty_e9 > 0 or row.ord_status == OrdStatus.NEW:
+            return self.anomaly(b"rejected: the order was working", raw, wall_ns)
+        ev = self.state.begin(order)
+        ev.ord_status = OrdStatus.REJECTED
+        ev.stage = Stage.STAGE_NONE
+        ev.hold = Hold.HOLD_NONE
+        ev.pending = Pending.PENDING_NONE
+        ev.leaves_qty_e9 = 0
+        return self._texts(Kind.REJECTED_EV, 0, code, broker_code, text)
+
+    def cancel_rejected(self, uint32_t order, bytes code not None, bytes broker_code not None, bytes text not None,
+                        int64_t wall_ns) -> int:
+        """The cancel was refused; the order stands as it is."""
+        cdef OrderRow* row = self._row(order)
+        cdef OrderEvent* ev
+        self.state.wall_ns = wall_ns
+        if is_done(row.ord_status) or not is_allowed(row, Kind.CANCEL_REJECTED):
+            self.repeats += 1
+            return 0
+        ev = self.state.begin(order)
+        ev.pending = Pending.PENDING_NONE
+        return self._texts(Kind.CANCEL_REJECTED, 0, code, broker_code, text)
+
+    def replaced(self, uint32_t order, uint32_t rev, int64_t order_qty_e9, int64_t px_e9, bytes raw not None, int64_t wall_ns) -> int:
+        """Revision `rev` is in force at the broker."""
+        cdef State s = self.state
+        cdef OrderRow* row = self._row(order)
+        cdef OrderEvent* ev
+        cdef ReplaceBody* body
+        s.wall_ns = wall_ns
+        if is_done(row.ord_status) or rev <= row.rev:
+            self.repeats += 1
+            return 0
+        if rev > row.ask_rev or order_qty_e9 <= 0 or order_qty_e9 < row.cum_qty_e9:
+            return self.anomaly(b"replaced: not what was asked", raw, wall_ns)
+        ev = s.begin(order)
+        body = <ReplaceBody*>s.body()
+        body.terms = row.terms
+        body.terms.order_qty_e9 = order_qty_e9
+        if row.terms.ord_type == OrdType.LIMIT and px_e9 > 0:
+            body.terms.px_e9 = px_e9
+        if rev == row.ask_rev:
+            body.terms.tif = row.ask_tif
+            body.terms.expire_ns = row.ask_expire_ns
+            ev.pending = Pending.PENDING_NONE if row.pending == Pending.PENDING_REPLACE else row.pending
+        body.ref_px_e9 = px_e9 if row.terms.ord_type == OrdType.LIMIT else row.ref_px_e9
+        body.ask_rev = rev
+        ev.rev = rev
+        ev.leaves_qty_e9 = order_qty_e9 - row.cum_qty_e9
+        if ev.leaves_qty_e9 == 0:
+            ev.ord_status = OrdStatus.FILLED
+            ev.pending = Pending.PENDING_NONE
+        return <int64_t>s.commit(Kind.REPLACED, sizeof(ReplaceBody))
+
+    def replace_rejected(self, uint32_t order, uint32_t rev, bytes code not None, bytes raw not None, int64_t wall_ns) -> int:
+        """Revision `rev` was refused: the old terms stand, the number is used."""
+        cdef State s = self.state
+        cdef OrderRow* row = self._row(order)
+        cdef OrderEvent* ev
+        cdef ReplaceBody* body
+        s.wall_ns = wall_ns
+        if is_done(row.ord_status) or rev <= row.rev:
+            self.repeats += 1
+            return 0
+        if rev > row.ask_rev:
+            return self.anomaly(b"replace_rejected: never asked", raw, wall_ns)
+        ev = s.begin(order)
+        body = <ReplaceBody*>s.body()
+        body.terms = row.terms
+        body.ref_px_e9 = row.ref_px_e9
+        body.ask_rev = rev
+        body.code_size = <uint8_t>len(code)
+        memcpy(<char*>body + sizeof(ReplaceBody), <const char*>code, len(code))
+        if rev == row.ask_rev and row.pending == Pending.PENDING_REPLACE:
+            ev.pending = Pending.PENDING_NONE
+        return <int64_t>s.commit(Kind.REPLACE_REJECTED, sizeof(ReplaceBody) + len(code))
+
+    # --- doubt ---------------------------------------------------------------------------------------------------
+
+    def in_doubt(self, uint32_t order, bytes cause not None, int64_t wall_ns) -> int:
+        """It may or may not be at the broker: say so, keep its reservation, and ask."""
+        cdef OrderRow* row = self._row(order)
+        cdef OrderEvent* ev
+        self.state.wall_ns = wall_ns
+        if not is_allowed(row, Kind.IN_DOUBT_EV) or row.stage == Stage.IN_DOUBT:
+            return 0
+        ev = self.state.begin(order)
+        ev.stage = Stage.IN_DOUBT
+        return self._texts(Kind.IN_DOUBT_EV, wall_ns, cause, b"", b"")
+
+    def requeue(self, uint32_t order, bytes evidence not None, int64_t wall_ns) -> int:
+        """The broker is certain that it never had the order: back in line under the same id."""
+        cdef OrderRow* row = self._row(order)
+        cdef OrderEvent* ev
+        cdef int64_t seq
+        self.state.wall_ns = wall_ns
+        if not is_allowed(row, Kind.REQUEUED):
+            return 0
+        ev = self.state.begin(order)
+        ev.stage = Stage.QUEUED
+        seq = self._texts(Kind.REQUEUED, 0, evidence, b"", b"")
+        if row.pending == Pending.PENDING_CANCEL:
+            self._done(order, Kind.CANCELED_EV, OrdStatus.CANCELED, row.cancel_reason, 0)
+        else:
+            self.state.effect(OP_SUBMIT, order)
+        return seq
+
+    def restate(self, uint32_t order, int status, int64_t broker_cum_qty_e9, int64_t wall_ns) -> int:
+        """Adopt the broker's truth about an order whose own story does not explain it; unseen fills stay owed."""
+        cdef State s = self.state
+        cdef OrderRow* row = self._row(order)
+        cdef OrderEvent* ev
+        cdef RestatedBody* body
+        cdef bint held = row.ord_status == OrdStatus.HELD
+        s.wall_ns = wall_ns
+        if held or (is_done(row.ord_status) and is_done(status) and row.ord_status == status):
+            return 0
+        ev = s.begin(order)
+        body = <RestatedBody*>s.body()
+        body.before_cum_qty_e9 = row.cum_qty_e9
+        body.before_leaves_qty_e9 = s.orders.leaves_qty(row)
+        body.before_status = row.ord_status
+        body.before_stage = row.stage
+        body.owed_qty_e9 = max(0, broker_cum_qty_e9 - row.cum_qty_e9)
+        ev.stage = Stage.STAGE_NONE
+        ev.reason = Reason.RECONCILED
+        ev.ord_status = status
+        if is_done(status):
+            ev.leaves_qty_e9 = 0
+            ev.pending = Pending.PENDING_NONE
+        else:
+            ev.ord_status = OrdStatus.PARTIALLY_FILLED if row.cum_qty_e9 else OrdStatus.NEW
+            ev.leaves_qty_e9 = row.terms.order_qty_e9 - row.cum_qty_e9
+        return <int64_t>s.commit(Kind.RESTATED, sizeof(RestatedBody))
