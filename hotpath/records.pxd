@@ -182,7 +182,8 @@ cdef struct AccountEvent:                # prefix of CANCEL_ALL_EV .. GUARD_EV
     uint16_t symbol_size
     uint8_t session_size
     uint8_t tag_size
-    uint8_t pad[6]
+    uint16_t orders_size
+    uint8_t pad[4]
 
 cdef struct EpochBody:
     uint32_t epoch

@@ -274,9 +274,10 @@ cdef class Renderer:
         if kind == Kind.REPLACE_REJECTED:
             p = put(p, b',"code":')
             return put_text(p, <const char*>body + sizeof(ReplaceBody), body.code_size)
-        if kind == Kind.REPLACED:
-            p = put(p, b',"how":"cancel_new"' if body.how else b',"how":"amend"')
-            p = put(p, b',"priority_kept":true' if body.priority_kept else b',"priority_kept":false')
+        if kind == Kind.PENDING_REPLACE_EV:
+            return p
+        p = put(p, b',"how":"cancel_new"' if body.how else b',"how":"amend"')
+        p = put(p, b',"priority_kept":true' if body.priority_kept else b',"priority_kept":false')
         p = put(p, b',"order":')
         return self.put_order(p, &body.terms, b"", 0, b"", 0, b"", 0)
 
@@ -284,36 +285,30 @@ cdef class Renderer:
                                    char* out) noexcept nogil:
         cdef const char* tail = <const char*>ev + sizeof(AccountEvent)
         cdef char* p = self._lead(out, kind, ev.account, ev.acct_seq, head.wall_ns)
+        if head.kind == Kind.HALT_EV:
+            return self._halt(p, ev, tail) - out
+        if head.kind == Kind.GUARD_EV:
+            return put_guard(p, ev, tail) - out
         p = put(p, b'"count":')
         p = put_int(p, ev.count)
-        if head.kind == Kind.HALT_EV:
-            p = put(p, b',"level":"')
-            p = put(p, LEVEL[ev.level])
-            p = put(p, b'"')
-        if head.kind == Kind.GUARD_EV:
-            p = put(p, b',"since_ns":')
-            p = put_int(p, ev.since_ns)
-            p = put(p, b',"state":"unguarded"' if ev.state == 0 else (b',"state":"armed"' if ev.state == 1 else b',"state":"blind"'))
-        if head.kind == Kind.CANCEL_ALL_EV:
-            p = put(p, b',"keep":"protective"' if ev.keep else b',"keep":"none"')
-            if ev.side:
-                p = put(p, b',"side":"buy"' if ev.side == Side.BUY else b',"side":"sell"')
-        if ev.symbol_size:
-            p = put(p, b',"symbol":')
-            p = put_text(p, tail, ev.symbol_size)
-        tail += ev.symbol_size
-        if ev.text_size:
-            p = put(p, b',"cause":' if head.kind == Kind.GUARD_EV else b',"reason":')
-            p = put_text(p, tail, ev.text_size)
-        tail += ev.text_size
-        if ev.session_size:
-            p = put(p, b',"session":')
-            p = put_text(p, tail, ev.session_size)
-        tail += ev.session_size
-        if ev.tag_size:
-            p = put(p, b',"tag":')
-            p = put_text(p, tail, ev.tag_size)
-        return p - out
+        if head.kind == Kind.BATCH_EV:
+            return p - out
+        p = put(p, b',"keep":"protective"' if ev.keep else b',"keep":"none"')
+        if ev.side:
+            p = put(p, b',"side":"buy"' if ev.side == Side.BUY else b',"side":"sell"')
+        p = put_member(p, b',"symbol":', tail, ev.symbol_size)
+        p = put_member(p, b',"session":', tail + ev.symbol_size, ev.session_size)
+        return put_member(p, b',"tag":', tail + ev.symbol_size + ev.session_size, ev.tag_size) - out
+
+    cdef char* _halt(self, char* p, const AccountEvent* ev, const char* tail) noexcept nogil:
+        p = put(p, b'"halt_id":"H')
+        p = put_int(p, ev.count)
+        p = put(p, b'","scope":"account:')
+        p = put_bytes(p, self.accounts[ev.account].text, self.accounts[ev.account].size)
+        p = put(p, b'","level":"')
+        p = put(p, LEVEL[ev.level])
+        p = put(p, b'","on":true,"reason":' if ev.state else b'","on":false,"reason":')
+        return put_text(p, tail, ev.text_size)
 
     def render_frame(self, frame: bytes) -> bytes:
         """One framed record as a JSON event; empty for a record that is no account event."""
@@ -348,6 +343,32 @@ cdef const char* event_name(int kind) noexcept nogil:
     if kind == Kind.HALT_EV: return b"halt"
     if kind == Kind.GUARD_EV: return b"guard"
     return NULL
+
+
+cdef char* put_member(char* p, const char* key, const char* text, int size) noexcept nogil:
+    """A member whose empty text is left out."""
+    if size == 0:
+        return p
+    return put_text(put(p, key), text, size)
+
+
+cdef char* put_guard(char* p, const AccountEvent* ev, const char* tail) noexcept nogil:
+    """Protection changed; the orders' names are the comma-separated tail."""
+    cdef int i
+    cdef const char* orders = tail + ev.symbol_size + ev.text_size
+    p = put(p, b'"state":"unguarded"' if ev.state == 0 else (b'"state":"armed"' if ev.state == 1 else b'"state":"blind"'))
+    p = put(p, b',"since_ns":')
+    p = put_int(p, ev.since_ns)
+    p = put_member(p, b',"symbol":', tail, ev.symbol_size)
+    p = put_member(p, b',"cause":', tail + ev.symbol_size, ev.text_size)
+    p = put(p, b',"orders":["')
+    for i in range(ev.orders_size):
+        if orders[i] == c",":
+            p = put(p, b'","')
+        else:
+            p[0] = orders[i]
+            p += 1
+    return put(p, b'"]')
 
 
 cdef char* put_sent(char* p, const SentBody* body) noexcept nogil:
@@ -433,8 +454,9 @@ cdef char* put_texts(char* p, int kind, const TextBody* body, const char* tail) 
         p = put(p, b',"cause":')
         return put_text(p, tail, body.code_size)
     if kind == Kind.REQUEUED:
-        p = put(p, b',"evidence":')
-        return put_text(p, tail, body.code_size)
+        p = put(p, b',"evidence":{"answer":')
+        p = put_text(p, tail, body.code_size)
+        return put(p, b"}")
     p = put(p, b',"code":')
     p = put_text(p, tail, body.code_size)
     tail += body.code_size
