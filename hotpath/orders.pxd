@@ -61,6 +61,9 @@ cdef class OrderTable:
     cdef int64_t average_px(self, const OrderRow* row, int64_t add_qty_e9, int64_t add_px_e9) noexcept nogil
     # Apply one order record. 0 ok, -1 a record that no sound journal holds (out of order, unknown row).
     cdef int apply(self, int kind, const char* payload, Py_ssize_t size, int64_t wall_ns) except -2
+    cdef int _accept(self, const OrderEvent* ev, const AcceptedBody* body, int64_t wall_ns) except -2
+    cdef void _trade(self, OrderRow* row, const TradeBody* body) noexcept
+    cdef void _replace(self, OrderRow* row, int kind, const OrderEvent* ev, const ReplaceBody* body) noexcept
 
 cdef bint is_done(int ord_status) noexcept nogil
 cdef bint is_allowed(const OrderRow* row, int kind) noexcept nogil

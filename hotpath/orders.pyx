@@ -108,9 +108,11 @@ cdef class OrderTable:
         self.text_ids = {b"": 0}
 
     def __dealloc__(self):
+        cdef NameTable* names = <NameTable*>self.names
+        cdef ExecSet* execs = <ExecSet*>self.execs
         free(self.rows)
-        del (<NameTable*>self.names)
-        del (<ExecSet*>self.execs)
+        del names
+        del execs
 
     cdef uint32_t intern(self, bytes text) except? 0xFFFFFFFF:
         found = self.text_ids.get(text)

@@ -18,6 +18,12 @@ cdef class Renderer:
     cdef Py_ssize_t render(self, const char* frame, char* out) noexcept nogil
     cdef char* put_order(self, char* p, const Terms* terms, const char* session, int session_size, const char* tag,
                          int tag_size, const char* signal, int signal_size) noexcept nogil
+    cdef _set(self, Name* names, uint32_t capacity, uint32_t index, bytes name)
+    cdef char* _lead(self, char* p, const char* kind, uint32_t account, uint64_t acct_seq, int64_t wall_ns) noexcept nogil
+    cdef char* _body(self, char* p, int kind, const OrderEvent* ev, const char* body) noexcept nogil
+    cdef char* _replace(self, char* p, int kind, const ReplaceBody* body) noexcept nogil
+    cdef Py_ssize_t _account_event(self, const char* kind, const FrameHeader* head, const AccountEvent* ev, char* out) noexcept nogil
+    cdef char* _halt(self, char* p, const AccountEvent* ev, const char* tail) noexcept nogil
 
 cdef char* put_order_id(char* p, uint32_t order) noexcept nogil
 cdef char* put_state(char* p, const char* cl_ord_id, int cl_size, uint32_t order, uint32_t rev, int ord_status, int stage,

@@ -46,3 +46,10 @@ cdef class Intake:
     cdef int64_t _find(self, uint32_t account, str cl_ord_id) except -2
     cdef int64_t _accept(self, uint32_t account, object req, Terms* t, uint64_t content, bytes session) except? -100
     cdef int64_t _cancel_row(self, uint32_t order, int reason) except? -100
+    cdef int _live(self, const Terms* t, uint32_t account, int64_t mono_ns, bint dry) except 1
+    cdef int _unsupported(self, object req, Terms* t) except 1
+    cdef int _nearest(self, int code, str path, int64_t value_e9) except 1
+    cdef uint64_t _content(self, const Terms* t, object req) except? 0
+    cdef int _changes(self, object req, Terms* t) except 1
+    cdef uint64_t _change_content(self, object req) except? 0
+    cdef int64_t _replace_row(self, uint32_t order, Terms* t, uint32_t rev, uint64_t content) except? -100

@@ -45,3 +45,10 @@ cdef class State:
     cdef int apply(self, int kind, const char* payload, Py_ssize_t size, int64_t wall_ns) except -1
     cdef void effect(self, int op, uint32_t order) noexcept nogil
     cdef int direction_of(self, const Terms* terms) noexcept nogil
+    cdef int _count(self, uint32_t account, uint64_t acct_seq) except -1
+    cdef int _apply_order(self, int kind, const char* payload, Py_ssize_t size, int64_t wall_ns) except -1
+    cdef void _reserve(self, OrderRow* row) noexcept nogil
+    cdef int _watch(self, uint32_t order, OrderRow* row) except -1
+    cdef int _apply_world(self, int kind, const char* payload, Py_ssize_t size) except -1
+    cdef int _list(self, const InstrumentBody* body) except -1
+    cdef int _halt(self, const HaltBody* body, const char* tail) except -1

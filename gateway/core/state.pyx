@@ -70,10 +70,11 @@ cdef class State:
             raise MemoryError("no room for the state of the shard")
 
     def __dealloc__(self):
+        cdef Book* book = <Book*>self.impl
         free(self.acct_seqs)
         free(self.out)
         free(self.scratch)
-        del (<Book*>self.impl)
+        del book
 
     # --- writing records -----------------------------------------------------------------------------------------
 

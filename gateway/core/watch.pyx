@@ -158,6 +158,7 @@ cdef class Watch:
         cdef CheckRequest rq
         cdef OrderEvent* ev
         cdef TriggeredBody* body
+        cdef Refused no
         if row.terms.reduce_only:
             qty = min(qty, s.gate.reducible_qty(row.account, row.terms.instrument, row.terms.side))
             qty -= qty % s.quotes.rows[row.terms.instrument].lot_e9
@@ -197,7 +198,9 @@ cdef class Watch:
         s.commit(Kind.TRIGGERED, sizeof(TriggeredBody))
         self.triggered += 1
         if self.verdict.control != 0:
-            self.refused.push_back(Refused(order, self.verdict.control))
+            no.order = order
+            no.control = self.verdict.control
+            self.refused.push_back(no)
             return 0
         self.fired.push_back(order)
         return 0
@@ -214,7 +217,7 @@ cdef class Watch:
     cdef int64_t _gap_bps(self, int64_t px_e9, int64_t stop_px_e9) noexcept nogil:
         """Distance from the trigger price in basis points (1e-9 decimal, two places); 0 when it does not fit."""
         cdef int64_t gap = px_e9 - stop_px_e9 if px_e9 > stop_px_e9 else stop_px_e9 - px_e9
-        if gap > 90000000000000 or stop_px_e9 < 1000000:
+        if gap > 9000000000000000 or stop_px_e9 < 1000000:
             return 0
         return gap * 1000 // (stop_px_e9 // 1000) * 10000000
 

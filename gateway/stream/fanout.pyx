@@ -33,8 +33,6 @@ cdef class Outbox:
         binary: the client speaks MessagePack.
     """
 
-    cdef object on_slow
-
     def __cinit__(self, object transport, int fd, Py_ssize_t limit_bytes, bint binary, object on_slow):
         self.transport = transport
         self.fd = fd
@@ -135,11 +133,6 @@ cdef class Outbox:
 cdef class Follower:
     """One subscription: a connection that follows one account."""
 
-    cdef readonly Outbox outbox
-    cdef readonly uint32_t account
-    cdef public uint64_t next_seq            # next event of the account that this client must see
-    cdef public bint live                    # false: reads the journal until it has caught up
-
     def __cinit__(self, Outbox outbox not None, uint32_t account, uint64_t next_seq):
         self.outbox = outbox
         self.account = account
@@ -153,14 +146,6 @@ cdef class Fanout:
     Args:
         names: renders events. accounts: capacity.
     """
-
-    cdef Renderer names
-    cdef list followers                      # account row -> list of Follower
-    cdef readonly list heads                 # account row -> last event let out
-    cdef dict askers                         # record seq -> [(outbox, suffix)]
-    cdef object waiting                      # (record seq, account, acct_seq, text or None, outbox or None)
-    cdef readonly uint64_t delivered
-    cdef set touched
 
     def __cinit__(self, Renderer names not None, uint32_t accounts):
         self.names = names
@@ -185,9 +170,13 @@ cdef class Fanout:
         outbox.unanswered += 1
 
     def reply(self, Outbox outbox not None, bytes text not None) -> None:
-        """An answer that is no event; it keeps its place behind answers of the connection that still wait."""
-        if outbox.awaits_seq:
-            self.waiting.append((outbox.awaits_seq, 0, 0, text, outbox))
+        """An answer that is no event; it keeps its place behind answers of the connection that still wait.
+
+        Records of this turn must be loaded before (`Engine.reply` sees to it).
+        """
+        if outbox.awaits_seq or outbox.replies:
+            self.waiting.append((max(outbox.awaits_seq, self.loaded), 0, 0, text, outbox))
+            outbox.replies += 1
         else:
             outbox.send(text)
 
@@ -204,6 +193,7 @@ cdef class Fanout:
         cdef object text
         while at < view.shape[0]:
             head = <const FrameHeader*>&view[at]
+            self.loaded = head.seq
             at += frame_space(head.length - sizeof(FrameHeader))
             if head.kind < Kind.ACCEPTED:
                 continue
@@ -229,7 +219,8 @@ cdef class Fanout:
             outbox = item[4]
             if outbox is not None:
                 outbox.send(item[3])
-                self._settled(outbox, item[0], touched)
+                outbox.replies -= 1
+                touched.append(outbox)
                 continue
             self._event(item[0], item[1], item[2], item[3], wall_ns, touched)
             count += 1
@@ -239,15 +230,10 @@ cdef class Fanout:
         return count
 
     cdef int _settled(self, Outbox outbox, uint64_t seq, list touched) except -1:
-        if outbox.awaits_seq == seq and not self._has_reply(outbox):
+        if outbox.awaits_seq == seq:
             outbox.awaits_seq = 0
-        if outbox.size:
-            touched.append(outbox)
+        touched.append(outbox)
         return 0
-
-    cdef bint _has_reply(self, Outbox outbox):
-        """Whether a direct answer to this connection still waits at the head of the line."""
-        return bool(self.waiting) and (<tuple>self.waiting[0])[4] is outbox
 
     cdef int _event(self, uint64_t seq, uint32_t account, uint64_t acct_seq, bytes text, int64_t wall_ns, list touched) except -1:
         cdef Follower follower
