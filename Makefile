@@ -28,10 +28,10 @@ test-all: setup
 	@$(PY) -m pytest $(ARGS)
 
 lint: setup
-	@$(VENV)/bin/ruff check .
-	@$(VENV)/bin/ruff format --check .
-	@$(VENV)/bin/mypy
-	@$(VENV)/bin/lint-imports
+	@status=0; \
+	for check in "ruff check ." "ruff format --check ." mypy lint-imports; do \
+		echo "-- $$check"; $(VENV)/bin/$$check || status=1; \
+	done; exit $$status
 
 format: setup
 	@$(VENV)/bin/ruff check --fix .

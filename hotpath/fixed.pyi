@@ -8,10 +8,6 @@ class ParseCode(IntEnum):
     PARSE_PRECISION = 2
     PARSE_RANGE = 3
 
-PARSE_OK = ParseCode.PARSE_OK
-PARSE_SYNTAX = ParseCode.PARSE_SYNTAX
-PARSE_PRECISION = ParseCode.PARSE_PRECISION
-PARSE_RANGE = ParseCode.PARSE_RANGE
 
 def parse_code(text: str | bytes) -> tuple[int, int]: ...
 def to_e9(text: str | bytes) -> int: ...

@@ -7,8 +7,8 @@ cdef extern from "hotpath/src/fixed.hpp" namespace "backstay" nogil:
     int _format9 "backstay::format_decimal<9>"(int64_t value, char* out) noexcept
     int _format4 "backstay::format_decimal<4>"(int64_t value, char* out) noexcept
     int _format0 "backstay::format_decimal<0>"(int64_t value, char* out) noexcept
-    int _notional "backstay::notional_e4"(int64_t px, int64_t qty, int64_t* out) noexcept
-    int _mul "backstay::mul_e4"(int64_t px, int64_t qty, int64_t* out) noexcept
+    int _notional "backstay::notional_e4"(int64_t px_e9, int64_t qty_e9, int64_t* out) noexcept
+    int _mul "backstay::mul_e4"(int64_t px_e9, int64_t qty_e9, int64_t* out) noexcept
     int _scale "backstay::scale_bps"(int64_t value, int64_t bps, int64_t* out) noexcept
 
 

@@ -9,11 +9,6 @@ class TickKind(IntEnum):
     TICK_TRADE = 2
     TICK_UNKNOWN_SYMBOL = 3
 
-TICK_MALFORMED: TickKind
-TICK_OTHER: TickKind
-TICK_QUOTE: TickKind
-TICK_TRADE: TickKind
-TICK_UNKNOWN_SYMBOL: TickKind
 
 class TickParser:
     quotes: QuoteTable

@@ -46,6 +46,8 @@ PLANTS: list[tuple[Callable[[Source], Iterator[str]], str, str, str]] = [
     (directions.imports_point_down, "hotpath/a.pyx", "from risk.gate cimport G\n", "from hotpath.enums cimport BUY\n"),
     (directions.imports_point_down, "risk/a.py", "import os, brokers\n", "import os, hotpath\n"),
     (directions.imports_point_down, "recon/a.py", "from brokers.sim import X\n", "from brokers.ports import X\n"),
+    (directions.imports_point_down, "recon/a.py", "from brokers import sim\n", "from brokers import ports\n"),
+    (directions.imports_point_down, "risk/a.py", "def f():\n    import gateway.x\n", 'X = """\nimport gateway\n"""\n'),
     (directions.imports_point_down, "gateway/a.py", "import backstay\n", "import backstaying\n"),
     (directions.imports_point_down, "sdk/src/backstay/a.py", "from gateway import x\n", "from backstay import x\n"),
 ]
