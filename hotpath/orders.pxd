@@ -1,6 +1,6 @@
 """The order table: one row an order, changed by records only."""
 from libc.stdint cimport int64_t, uint64_t, uint32_t, uint16_t, uint8_t
-from hotpath.records cimport Terms
+from hotpath.records cimport AcceptedBody, OrderEvent, ReplaceBody, Terms, TradeBody
 
 cdef struct OrderRow:                    # rows are dumped as they lie: no implicit padding, no pointers
     Terms terms                          # in force

@@ -1,6 +1,7 @@
 """Journal records as the JSON events of the order API."""
 from libc.stdint cimport int64_t, uint64_t, uint32_t
-from hotpath.records cimport Terms
+from hotpath.frame cimport FrameHeader
+from hotpath.records cimport AccountEvent, OrderEvent, ReplaceBody, Terms
 
 cpdef enum:
     EVENT_MAX_BYTES = 4096               # room that a renderer needs for one event

@@ -301,6 +301,24 @@ cdef class Intake:
             h = hash_bytes(<const char*>encoded, len(encoded), h)
         return h | 1
 
+    def recheck(self, uint32_t order, int64_t wall_ns, int64_t mono_ns) -> int:
+        """The whole chain again for an order that waited and goes out now; 0 or the control that refuses (`decision`)."""
+        cdef OrderRow* row = &self.state.orders.rows[order]
+        cdef CheckRequest rq
+        memset(&rq, 0, sizeof(rq))
+        rq.account = row.account
+        rq.instrument = row.terms.instrument
+        rq.qty_e9 = row.terms.order_qty_e9 - row.cum_qty_e9
+        rq.px_e9 = row.terms.px_e9
+        rq.mono_ns = mono_ns
+        rq.side = row.terms.side
+        rq.ord_type = row.terms.ord_type
+        rq.reduce_only = row.terms.reduce_only
+        rq.stp = row.terms.stp
+        rq.is_release = 1
+        self.state.gate.check(&rq, &self.verdict)
+        return self.verdict.control
+
     cdef int64_t _accept(self, uint32_t account, object req, Terms* t, uint64_t content, bytes session) except? -100:
         cdef State s = self.state
         cdef OrderEvent* ev = <OrderEvent*>s.scratch

@@ -110,21 +110,24 @@ cdef class Reports:
         px -= px % tick
         return max(px, tick)
 
-    def sent(self, uint32_t order, int64_t risk_ns, int64_t durable_ns, int64_t wire_ns, int64_t wall_ns) -> int:
-        """Its bytes are in the kernel: exposure is possible from here."""
+    def sent(self, uint32_t order, int64_t before_ns, int64_t after_ns) -> int:
+        """Its bytes are in the kernel: exposure is possible from here.
+
+        Args:
+            before_ns, after_ns: wall clock before and after the hand-over; offsets count from when it could first go.
+        """
         cdef State s = self.state
         cdef OrderRow* row = self._row(order)
         cdef OrderEvent* ev
         cdef SentBody* body
-        s.wall_ns = wall_ns
+        s.wall_ns = after_ns
         if not is_allowed(row, Kind.SENT_EV):
             return 0
         ev = s.begin(order)
         body = <SentBody*>s.body()
         ev.stage = Stage.SENT
-        body.risk_ns = risk_ns
-        body.durable_ns = durable_ns
-        body.wire_ns = wire_ns
+        body.durable_ns = 0 if row.triggered else max(0, before_ns - row.live_ns)
+        body.wire_ns = max(0, after_ns - row.live_ns)
         body.protective = row.terms.reduce_only
         body.id_size = 17
         encode_id(body.broker_cl_ord_id, s.shard, s.history_tag, order, max(row.rev, 1))

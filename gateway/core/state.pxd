@@ -3,7 +3,7 @@ from libc.stdint cimport int64_t, uint64_t, uint32_t, uint8_t
 from hotpath.checks cimport Gate
 from hotpath.orders cimport OrderRow, OrderTable
 from hotpath.quotes cimport QuoteTable
-from hotpath.records cimport OrderEvent, Terms
+from hotpath.records cimport HaltBody, InstrumentBody, OrderEvent, Terms
 from hotpath.stops cimport TriggerIndex
 from hotpath.wire cimport Renderer
 
@@ -11,6 +11,9 @@ cpdef enum Op:
     OP_SUBMIT = 1
     OP_CANCEL = 2
     OP_REPLACE = 3
+
+cdef enum:
+    NO_ROW = 0xFFFFFFFF
 
 cdef class State:
     cdef readonly OrderTable orders
@@ -37,6 +40,10 @@ cdef class State:
     cdef public int64_t wall_ns              # of the present turn: stamps records
     cdef int grouped                         # inside an atomic group
     cdef void* impl                          # event positions and effects
+    cdef uint32_t* open_next                 # chain of the open orders of each account, in order of acceptance
+    cdef uint32_t* open_prev
+    cdef uint32_t* open_head                 # by account; NO_ROW = none
+    cdef uint32_t* open_tail
 
     cdef OrderEvent* begin(self, uint32_t order) noexcept nogil
     cdef char* body(self) noexcept nogil
@@ -52,3 +59,5 @@ cdef class State:
     cdef int _apply_world(self, int kind, const char* payload, Py_ssize_t size) except -1
     cdef int _list(self, const InstrumentBody* body) except -1
     cdef int _halt(self, const HaltBody* body, const char* tail) except -1
+    cdef void _link(self, uint32_t order, uint32_t account) noexcept nogil
+    cdef void _unlink(self, uint32_t order, uint32_t account) noexcept nogil

@@ -1,7 +1,7 @@
 """The whole state of a shard, changed by records only: `apply` is the one function that moves it, live and in replay.
 
-Deterministic: no clock, no random number, no I/O. Records are framed into an out buffer that the engine takes once per turn
-and hands to the journal; what may happen only once a record is durable is queued as an effect with that record's number.
+Deterministic: no clock, no random number, no I/O. Records are framed into an out buffer that the engine hands to the
+journal once per turn; what may happen only once a record is durable is queued as an effect with that record's number.
 """
 import hashlib
 
@@ -63,17 +63,28 @@ cdef class State:
         self.out_capacity = 1 << 20
         self.out = <char*>malloc(self.out_capacity)
         self.scratch = <char*>calloc(1, SCRATCH_BYTES)
+        self.open_next = <uint32_t*>malloc(orders * sizeof(uint32_t))
+        self.open_prev = <uint32_t*>malloc(orders * sizeof(uint32_t))
+        self.open_head = <uint32_t*>malloc(accounts * sizeof(uint32_t))
+        self.open_tail = <uint32_t*>malloc(accounts * sizeof(uint32_t))
         cdef Book* book = new Book()
         book.positions.resize(accounts)
         self.impl = <void*>book
-        if self.acct_seqs == NULL or self.out == NULL or self.scratch == NULL:
+        if (self.acct_seqs == NULL or self.out == NULL or self.scratch == NULL or self.open_next == NULL
+                or self.open_prev == NULL or self.open_head == NULL or self.open_tail == NULL):
             raise MemoryError("no room for the state of the shard")
+        memset(self.open_head, 0xFF, accounts * sizeof(uint32_t))
+        memset(self.open_tail, 0xFF, accounts * sizeof(uint32_t))
 
     def __dealloc__(self):
         cdef Book* book = <Book*>self.impl
         free(self.acct_seqs)
         free(self.out)
         free(self.scratch)
+        free(self.open_next)
+        free(self.open_prev)
+        free(self.open_head)
+        free(self.open_tail)
         del book
 
     # --- writing records -----------------------------------------------------------------------------------------
@@ -127,22 +138,21 @@ cdef class State:
         return self.seq
 
     def has_records(self) -> bool:
-        """Whether records wait to be taken."""
+        """Whether records wait for the journal."""
         return self.out_size > 0
 
-    def take(self) -> memoryview:
-        """The framed records since the last take; valid until the next record is written. Call `placed` next."""
-        view = PyMemoryView_FromMemory(self.out, self.out_size, 0x100)
-        self.out_size = 0
-        return view
+    def peek(self) -> memoryview:
+        """The framed records that the journal has not got yet; valid until the next record is written."""
+        return PyMemoryView_FromMemory(self.out, self.out_size, 0x100)
 
     def placed(self, uint64_t base) -> None:
-        """Tell where in the journal the bytes of the last `take` begin."""
+        """The journal took the bytes of `peek`; `base` is where they begin in it."""
         cdef Book* book = <Book*>self.impl
         cdef size_t i
         for i in range(book.unplaced.size()):
             book.positions[book.unplaced[i].account].push_back(base + book.unplaced[i].offset)
         book.unplaced.clear()
+        self.out_size = 0
 
     def position_of(self, uint32_t account, uint64_t acct_seq) -> int:
         """Journal position of an event of the account; 0 when it is not placed yet or never was."""
@@ -210,12 +220,36 @@ cdef class State:
             self.gate.fill(row.account, row.terms.instrument, row.terms.side, trade.last_qty_e9, trade.last_px_e9, trade.fee_e4)
         elif kind == Kind.ACCEPTED:
             self.gate.count_open(row.account, 1)
+            self._link(ev.order, row.account)
         elif (kind == Kind.PENDING_REPLACE_EV or kind == Kind.REPLACED) and replace.content_hash:
             self.revisions[(ev.order, replace.ask_rev)] = (ev.acct_seq, replace.content_hash)
         self._reserve(row)
         if was_open and is_done(row.ord_status):
             self.gate.count_open(row.account, -1)
+            self._unlink(ev.order, row.account)
         return self._watch(ev.order, row)
+
+    cdef void _link(self, uint32_t order, uint32_t account) noexcept nogil:
+        cdef uint32_t last = self.open_tail[account]
+        self.open_prev[order] = last
+        self.open_next[order] = NO_ROW
+        self.open_tail[account] = order
+        if last == NO_ROW:
+            self.open_head[account] = order
+        else:
+            self.open_next[last] = order
+
+    cdef void _unlink(self, uint32_t order, uint32_t account) noexcept nogil:
+        cdef uint32_t before = self.open_prev[order]
+        cdef uint32_t after = self.open_next[order]
+        if before == NO_ROW:
+            self.open_head[account] = after
+        else:
+            self.open_next[before] = after
+        if after == NO_ROW:
+            self.open_tail[account] = before
+        else:
+            self.open_prev[after] = before
 
     cdef void _reserve(self, OrderRow* row) noexcept nogil:
         """Hold at the gate what the order may still do: leaves (the larger of old and asked), in doubt and owed."""
@@ -418,6 +452,8 @@ cdef class State:
         self.gate.load(part, len(part))
         self.orders.load(parts[5])
         for row in range(self.orders.count):
+            if not is_done(self.orders.rows[row].ord_status):
+                self._link(row, self.orders.rows[row].account)
             self._watch(row, &self.orders.rows[row])
         at = 0
         for row in range(len(names)):

@@ -1,0 +1,164 @@
+"""What the state says, for people and clients: orders, positions, headroom. Reads only."""
+from libc.stdint cimport int64_t, uint32_t
+from hotpath.checks cimport PairRow
+from hotpath.enums cimport *
+from hotpath.fixed cimport format_e4, format_e9
+from hotpath.orders cimport OrderRow, is_done
+from hotpath.wire cimport EVENT_MAX_BYTES, put, put_dec, put_int, put_state, put_text
+from gateway.core.state cimport NO_ROW, State
+
+
+cdef class Views:
+    """Questions about a state.
+
+    Args:
+        state: the shard's state.
+    """
+
+    cdef State state
+
+    def __cinit__(self, State state not None):
+        self.state = state
+
+    def order_json(self, uint32_t order) -> bytes:
+        """The order as a snapshot states it (`OrderState`): state members and the terms in full."""
+        cdef State s = self.state
+        cdef OrderRow* row = &s.orders.rows[order]
+        cdef char out[EVENT_MAX_BYTES]
+        cdef char* p = out
+        cdef bytes session, tag, signal
+        if order >= s.orders.count:
+            raise ValueError(f"order row {order} does not exist")
+        session, tag, signal = s.orders.texts[row.session], s.orders.texts[row.tag], s.orders.texts[row.signal]
+        p = put(p, b"{")
+        p = put_state(p, row.cl_ord_id, row.cl_size, order, row.rev, row.ord_status, row.stage, row.hold, row.pending,
+                      row.cum_qty_e9, s.orders.leaves_qty(row), s.orders.average_px(row, 0, 0))
+        p = put(p, b',"ask_rev":')
+        p = put_int(p, row.ask_rev)
+        p = put(p, b',"seq":')
+        p = put_int(p, row.accepted_acct_seq)
+        p = put(p, b',"ts_ns":')
+        p = put_int(p, row.accepted_ns)
+        if row.broker_order_id_size:
+            p = put(p, b',"broker_order_id":')
+            p = put_text(p, row.broker_order_id, row.broker_order_id_size)
+        p = put(p, b',"order":')
+        p = s.names.put_order(p, &row.terms, session, <int>len(session), tag, <int>len(tag), signal, <int>len(signal))
+        p = put(p, b"}")
+        return out[: p - out]
+
+    def order(self, uint32_t order) -> dict:
+        """The order's row as plain values, for the engine's slow paths."""
+        cdef State s = self.state
+        cdef OrderRow* row = &s.orders.rows[order]
+        if order >= s.orders.count:
+            raise ValueError(f"order row {order} does not exist")
+        return {
+            "order": order, "account": row.account, "instrument": row.terms.instrument, "cl_ord_id": row.cl_ord_id[: row.cl_size],
+            "ord_status": row.ord_status, "stage": row.stage, "hold": row.hold, "pending": row.pending, "rev": row.rev,
+            "ask_rev": row.ask_rev, "broker_rev": row.broker_rev, "side": row.terms.side, "ord_type": row.terms.ord_type,
+            "tif": row.terms.tif, "order_qty_e9": row.terms.order_qty_e9, "px_e9": row.terms.px_e9,
+            "stop_px_e9": row.terms.stop_px_e9, "source": row.terms.source, "cum_qty_e9": row.cum_qty_e9,
+            "leaves_qty_e9": s.orders.leaves_qty(row), "owed_qty_e9": row.owed_qty_e9, "was_sent": bool(row.was_sent),
+            "reduce_only": bool(row.terms.reduce_only), "triggered": bool(row.triggered), "expire_ns": row.terms.expire_ns,
+            "max_queue_ns": row.terms.max_queue_ns, "live_ns": row.live_ns, "accepted_ns": row.accepted_ns,
+            "fire_through": bool(row.terms.fire_through), "session": s.orders.texts[row.session], "tag": s.orders.texts[row.tag],
+        }
+
+    def status(self, uint32_t order) -> tuple:
+        """(ord_status, stage, pending) of an order."""
+        cdef OrderRow* row = &self.state.orders.rows[order]
+        return row.ord_status, row.stage, row.pending
+
+    def sent_rev(self, uint32_t order) -> int:
+        """Revision in force of an order that is at, or on its way to, the broker."""
+        return self.state.orders.rows[order].rev
+
+    def open_orders(self, uint32_t account) -> list:
+        """Rows of the account's open orders, in order of acceptance."""
+        cdef uint32_t row = self.state.open_head[account]
+        found = []
+        while row != NO_ROW:
+            found.append(row)
+            row = self.state.open_next[row]
+        return found
+
+    def select(self, uint32_t account, int64_t instrument, int side, bytes session, bytes tag, bint keep_protective) -> list:
+        """Open orders that a `cancel_all` with these filters means; -1, 0 and None filter nothing."""
+        cdef State s = self.state
+        cdef uint32_t order = s.open_head[account]
+        cdef OrderRow* row
+        found = []
+        while order != NO_ROW:
+            row = &s.orders.rows[order]
+            if (
+                (instrument < 0 or row.terms.instrument == instrument)
+                and (side == 0 or row.terms.side == side)
+                and (session is None or s.orders.texts[row.session] == session)
+                and (tag is None or s.orders.texts[row.tag] == tag)
+                and not (keep_protective and row.terms.reduce_only)
+                and row.pending != Pending.PENDING_CANCEL
+            ):
+                found.append(order)
+            order = s.open_next[order]
+        return found
+
+    def unsettled(self) -> list:
+        """Rows of all open orders that are, or may be, at a broker; queued ones included, held ones not."""
+        cdef State s = self.state
+        cdef uint32_t order
+        found = []
+        for account in range(len(s.account_names)):
+            order = s.open_head[<uint32_t>account]
+            while order != NO_ROW:
+                if s.orders.rows[order].ord_status != OrdStatus.HELD:
+                    found.append(order)
+                order = s.open_next[order]
+        return found
+
+    def held(self) -> dict:
+        """instrument row -> number of orders that rest here for a trigger."""
+        cdef State s = self.state
+        cdef uint32_t order
+        counts = {}
+        for account in range(len(s.account_names)):
+            order = s.open_head[<uint32_t>account]
+            while order != NO_ROW:
+                if s.orders.rows[order].ord_status == OrdStatus.HELD:
+                    instrument = s.orders.rows[order].terms.instrument
+                    counts[instrument] = counts.get(instrument, 0) + 1
+                order = s.open_next[order]
+        return counts
+
+    def done_since(self, uint32_t account, int most, int64_t since_ns) -> list:
+        """Rows of the account's done orders accepted at or after `since_ns`, newest first, at most `most`."""
+        cdef State s = self.state
+        cdef int64_t order = <int64_t>s.orders.count - 1
+        found = []
+        while order >= 0 and len(found) < most:
+            if s.orders.rows[order].accepted_ns < since_ns:
+                break
+            if s.orders.rows[order].account == account and is_done(s.orders.rows[order].ord_status):
+                found.append(order)
+            order -= 1
+        return found
+
+    def positions(self, uint32_t account) -> list:
+        """(instrument row, pos_qty_e9, avg_px_e9, realised_e4, mark_px_e9) of the account, in order of first use."""
+        cdef Py_ssize_t i
+        cdef PairRow* pair
+        found = []
+        for i in range(self.state.gate.pair_count()):
+            pair = self.state.gate.pair_at(i)
+            if pair.account == account:
+                found.append((pair.instrument, pair.pos_qty_e9, pair.avg_px_e9, pair.realised_e4, pair.mark_px_e9))
+        return found
+
+    def account(self, uint32_t account) -> dict:
+        """Money, exposure and limits of an account, fixed-point integers."""
+        cdef State s = self.state
+        return dict(s.gate.accounts[account])
+
+    def acct_seq(self, uint32_t account) -> int:
+        """Number of the account's last event."""
+        return self.state.acct_seqs[account]
