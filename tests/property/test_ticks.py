@@ -66,11 +66,51 @@ def test_a_truncated_frame_is_malformed(frame: bytes, size: int) -> None:
 
 
 FRAGMENTS = (
-    '"stream"', '"data"', '"btcusdt@trade"', '"ethusdt@bookTicker"', '"x@y"', '"BTCUSDT"', '"s"', '"b"', '"B"', '"a"',
-    '"A"', '"u"', '"t"', '"p"', '"q"', '"T"', '"E"', '"e"', '"X"', '"trade"', '"MARKET"', '"1.5"', '"-1"', '"0.0000000001"', "1",
-    "-0", "01", "1.0", "1e5", "true", "null", "NaN", "{", "}", "[", "]", ":", ",", " ", "\n", '"\\u0073"', '"\\ud800"', '"\\"',
-    "9223372036854775808", "99999999999999999999", "\x00", "é", "\ufeff",
-)  # fmt: skip
+    *[
+        '"stream"',
+        '"data"',
+        '"btcusdt@trade"',
+        '"ethusdt@bookTicker"',
+        '"x@y"',
+        '"BTCUSDT"',
+        '"s"',
+        '"b"',
+        '"B"',
+        '"a"',
+        '"A"',
+        '"u"',
+        '"t"',
+        '"p"',
+        '"q"',
+    ],
+    *[
+        '"T"',
+        '"E"',
+        '"e"',
+        '"X"',
+        '"trade"',
+        '"MARKET"',
+        '"1.5"',
+        '"-1"',
+        '"0.0000000001"',
+        "1",
+        "-0",
+        "01",
+        "1.0",
+        "1e5",
+        "true",
+        "null",
+        "NaN",
+        "{",
+        "}",
+        "[",
+        "]",
+        ":",
+        ",",
+    ],
+    *[r'"\u0073"', r'"\ud800"', r'"\""', r"9223372036854775808", r"99999999999999999999", r"é"],
+    *(" ", "\n", "\x00", "\ufeff"),
+)
 
 
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=30))
