@@ -322,6 +322,24 @@ def find_frame(const unsigned char[::1] data not None, Py_ssize_t offset, Py_ssi
     return found
 
 
+def find_seq(const unsigned char[::1] data not None, Py_ssize_t offset, Py_ssize_t stop, uint64_t seq):
+    """Offset of the first sound frame of the run at ``offset`` whose seq is ``seq`` or later, or -1. Without the GIL."""
+    cdef FrameHeader header
+    cdef Py_ssize_t space = 1
+    if not 0 <= offset <= stop <= data.shape[0]:
+        raise IndexError(f"run {offset}..{stop} outside 0..{data.shape[0]}")
+    with nogil:
+        while offset < stop:
+            space = check_frame(<const char*>&data[offset], stop - offset)
+            if space <= 0:
+                break
+            memcpy(&header, &data[offset], FRAME_HEADER_BYTES)
+            if header.seq >= seq:
+                break
+            offset += space
+    return offset if offset < stop and space > 0 else -1
+
+
 def first_nonzero(const unsigned char[::1] data not None, Py_ssize_t offset, Py_ssize_t stop):
     """Offset of the first byte of ``data[offset:stop]`` that is not zero, or ``stop``. Without the GIL."""
     cdef Py_ssize_t found

@@ -138,6 +138,17 @@ def find_frame(data: bytes | bytearray | memoryview, offset: int, stop: int) -> 
     return next((at for at in range(first, stop, FRAME_ALIGN_BYTES) if check(run, at) > 0), -1)
 
 
+def find_seq(data: bytes | bytearray | memoryview, offset: int, stop: int, seq: int) -> int:
+    """Offset of the first sound frame of the run at ``offset`` whose seq is ``seq`` or later, or -1."""
+    run = bytes(data[:stop])
+    while offset < stop and check(run, offset) > 0:
+        frame = unpack_frame(run, offset)
+        if frame.seq >= seq:
+            return offset
+        offset += frame.space
+    return -1
+
+
 def first_nonzero(data: bytes | bytearray | memoryview, offset: int, stop: int) -> int:
     """Offset of the first byte of ``data[offset:stop]`` that is not zero, or ``stop``."""
     return next((at for at in range(offset, stop) if data[at]), stop)
