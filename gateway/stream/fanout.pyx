@@ -154,6 +154,11 @@ cdef class Fanout:
         self.askers = {}
         self.waiting = deque()
 
+    def start(self, uint64_t seq, list heads not None) -> None:
+        """Begin after a replay: `seq` is the last record, `heads` the last event of each account."""
+        self.loaded = seq
+        self.heads[: len(heads)] = heads
+
     def follow(self, Follower follower not None) -> None:
         """Add a subscription; it starts behind and becomes live when its reader has caught up."""
         (<list>self.followers[follower.account]).append(follower)

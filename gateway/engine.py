@@ -1,0 +1,219 @@
+"""One turn of the loop: records to the journal, events to clients and orders to the broker once they are durable.
+
+The engine owns the core and calls it; it decides nothing itself. What arrives (a client's frame, a tick, a broker's
+report, a timer) is given to the core, then `flush` hands the turn's records to the journal. Effects wait for the
+journal's word, but the release of a protective order: its bytes leave in the tick's own turn (architecture, rule 3).
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from typing import Protocol
+
+import structlog
+
+from brokers.ports import Adapter, Report
+from gateway.clock import Clock
+from gateway.core.intake import Intake
+from gateway.core.reports import Reports
+from gateway.core.state import State
+from gateway.core.views import Views
+from gateway.core.watch import Watch
+from gateway.errors import JournalFull, JournalStopped
+from gateway.router import Router
+from gateway.stream.fanout import Fanout, Outbox
+from hotpath.enums import OrdStatus, Reason, Stage
+from hotpath.hist import Histogram
+from hotpath.ticks import TickParser
+from risk.catalogue import code_of
+
+log = structlog.get_logger("engine")
+
+
+class Journal(Protocol):
+    """What the engine needs of a journal; the native writer is one, the simulated disk another."""
+
+    @property
+    def durable_seq(self) -> int: ...
+
+    def submit(self, blob: memoryview, last_seq: int) -> int: ...
+
+
+class Engine:
+    """The core of one shard and everything that its records move."""
+
+    def __init__(
+        self,
+        *,
+        state: State,
+        journal: Journal,
+        clock: Clock,
+        adapter: Adapter,
+        is_durable: bool,
+        later: Callable[[int, Callable[[], None]], None],
+        soon: Callable[[Callable[[], None]], None],
+        answer_ns: int = 2_000_000_000,
+    ) -> None:
+        """is_durable: acknowledgements wait for the disk. later, soon: the loop's timer (ns) and its next turn."""
+        self.state = state
+        self.journal = journal
+        self.clock = clock
+        self.is_durable = is_durable
+        self.later = later
+        self.soon = soon
+        self.intake = Intake(state)
+        self.reports = Reports(state)
+        self.views = Views(state)
+        self.parser = TickParser(state.quotes)
+        self.watch = Watch(state, self.parser)
+        self.fanout = Fanout(state.names, state.gate.account_capacity)
+        self.fanout.start(state.seq, [self.views.acct_seq(row) for row in range(len(state.account_names))])
+        self.router = Router(self, adapter, answer_ns)
+        self.is_admitting = True  # false: protect-only, nothing new is accepted
+        self.stop_cause = ""
+        self.expiries: list[tuple[int, int]] = []  # heap of (wall, order) of what the gateway itself must end
+        self.tick_to_wire = Histogram()
+        self.order_to_decided = Histogram()
+        self.on_status_change: Callable[[], None] = lambda: None
+        self.on_journal_stopped: Callable[[], None] = lambda: None
+        self._in_report_batch = False
+
+    # --- records -----------------------------------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Hand the turn's records to the journal; without durability, act on them at once."""
+        state = self.state
+        while state.has_records():
+            last = state.seq
+            blob = state.peek()
+            if not self.is_admitting:
+                state.placed(0)  # protect-only: the journal has ended, the watching has not
+                return
+            try:
+                position = self.journal.submit(blob, last)
+            except JournalFull:
+                return  # stays in the core's buffer; the next durable notice tries again
+            except JournalStopped as error:
+                self._journal_stopped(str(error))
+                return
+            self.fanout.load(blob)
+            state.placed(position)
+            if self.is_durable:
+                return
+            self._settle(last)
+
+    def on_durable(self) -> None:
+        """The journal's writer has made progress."""
+        self._settle(self.journal.durable_seq)
+        self.flush()
+
+    def _settle(self, durable_seq: int) -> None:
+        self.fanout.deliver(durable_seq, self.clock.wall_ns())
+        state, router = self.state, self.router
+        while (effect := state.next_effect(durable_seq)) is not None:
+            router.handle(*effect)
+
+    def _journal_stopped(self, cause: str) -> None:
+        self.is_admitting = False
+        self.stop_cause = cause
+        log.error("journal stopped: protect-only until a restart", cause=cause)
+        self.state.placed(0)
+        self.on_journal_stopped()
+
+    def reply(self, outbox: Outbox, text: bytes) -> None:
+        """An answer that is no event, in its place among the connection's answers."""
+        if outbox.awaits_seq > self.fanout.loaded:
+            self.flush()
+        self.fanout.reply(outbox, text)
+
+    # --- market data -------------------------------------------------------------------------------------------------
+
+    def on_feed_frame(self, frame: bytes, mono_ns: int) -> None:
+        """One frame of a feed, at the moment of its receipt."""
+        if self.watch.feed_frame(frame, mono_ns, self.clock.wall_ns()):
+            self._release(mono_ns)
+
+    def _release(self, mono_ns: int) -> None:
+        watch, router = self.watch, self.router
+        while (order := watch.next_fired()) >= 0:
+            router.submit(order)
+            self.tick_to_wire.record(self.clock.mono_ns() - mono_ns)
+        while (refused := watch.next_refused()) is not None:
+            order, control = refused
+            code = code_of(control).encode()
+            self.reports.rejected(order, code, b"", b"refused when it fired", b"", self.clock.wall_ns())
+        if watch.has_backlog():
+            self.soon(self._drain)
+        self.flush()
+
+    def _drain(self) -> None:
+        """The next batch of a gap that fires more orders than one turn takes."""
+        mono_ns = self.clock.mono_ns()
+        self.watch.drain(mono_ns, self.clock.wall_ns())
+        self._release(mono_ns)
+
+    def sweep(self, instrument: int) -> None:
+        """Judge the present prices again: an order that may fire at once was just accepted."""
+        mono_ns = self.clock.mono_ns()
+        if self.watch.sweep(instrument, mono_ns, self.clock.wall_ns()):
+            self._release(mono_ns)
+
+    # --- broker (ReportSink) -----------------------------------------------------------------------------------------
+
+    def on_report(self, report: Report) -> None:
+        self.router.on_report(report)
+
+    def on_link(self, up: bool, cause: str) -> None:
+        log.info("broker link", up=up, cause=cause)
+        self.router.on_link(up, cause)
+
+    def on_writable(self) -> None:
+        self.router.on_writable()
+
+    def after_report(self) -> None:
+        """Reports come in bursts: one flush a turn is enough for all of them."""
+        if not self._in_report_batch:
+            self._in_report_batch = True
+            self.soon(self._end_reports)
+
+    def _end_reports(self) -> None:
+        self._in_report_batch = False
+        self.flush()
+
+    # --- time --------------------------------------------------------------------------------------------------------
+
+    def note_expiry(self, order: int) -> None:
+        """Remember when the gateway must end an order, unless its broker does."""
+        expire_ns = self.views.order(order)["expire_ns"]
+        if expire_ns:
+            heapq.heappush(self.expiries, (expire_ns, order))
+
+    def on_timer(self) -> None:
+        """Called every few milliseconds: expiries, doubts, waiting lines."""
+        wall_ns, mono_ns = self.clock.wall_ns(), self.clock.mono_ns()
+        while self.expiries and self.expiries[0][0] <= wall_ns:
+            _, order = heapq.heappop(self.expiries)
+            row = self.views.order(order)
+            if row["ord_status"] >= OrdStatus.FILLED:
+                continue
+            if row["expire_ns"] > wall_ns:
+                heapq.heappush(self.expiries, (row["expire_ns"], order))
+            else:
+                self.reports.end_here(order, Reason.TIF_END, wall_ns)
+        self.router.on_timer(wall_ns, mono_ns)
+        self.flush()
+
+    # --- start -------------------------------------------------------------------------------------------------------
+
+    def recover(self) -> None:
+        """After a replay: what may have left is in doubt until the broker's word; expiries are remembered again."""
+        wall_ns = self.clock.wall_ns()
+        for account in range(len(self.state.account_names)):
+            for order in self.views.open_orders(account):
+                row = self.views.order(order)
+                if row["stage"] in (Stage.QUEUED, Stage.SENT):
+                    self.reports.in_doubt(order, b"restart", wall_ns)
+                if row["expire_ns"]:
+                    heapq.heappush(self.expiries, (row["expire_ns"], order))
+        self.flush()

@@ -1,0 +1,338 @@
+"""Orders to the broker and its words back: the line that waits for a link, the doubts, and what settles them.
+
+At most once: an order leaves under its one id; after any doubt the broker is asked before anything is sent again
+(architecture, rule 4). While the link is down, orders wait in three lines: cancels, protective orders, entries. They
+leave in that order, entries after the whole risk chain has been run again.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from typing import TYPE_CHECKING
+
+from brokers.ports import (
+    Adapter,
+    RejectReason,
+    Report,
+    ReportCanceled,
+    ReportCancelRejected,
+    ReportExpired,
+    ReportNew,
+    ReportRejected,
+    ReportReplaced,
+    ReportReplaceRejected,
+    ReportState,
+    ReportTrade,
+)
+from gateway.core.state import Op
+from hotpath.enums import OrdStatus, Pending, Reason, Stage
+from recon.resolve import Step, resolve
+from risk.catalogue import code_of
+
+if TYPE_CHECKING:
+    from gateway.engine import Engine
+
+LIQUIDITY = {b"M": 1, b"T": 2}
+
+
+class Router:
+    """The one writer to one broker link. All calls on the loop thread; the engine flushes after each."""
+
+    def __init__(self, engine: Engine, adapter: Adapter, answer_ns: int) -> None:
+        """answer_ns: how long a sent order may stay without a word before it is in doubt."""
+        self.engine = engine
+        self.adapter = adapter
+        self.answer_ns = answer_ns
+        self.is_open = False  # link up and recovery done: the line moves
+        self.since_ns = engine.clock.wall_ns()
+        self.cause = "starting"
+        self.cancels: deque[int] = deque()
+        self.replaces: deque[int] = deque()
+        self.protective: deque[int] = deque()
+        self.entries: deque[int] = deque()
+        self.asking: dict[int, int] = {}  # order -> when it was asked, monotonic
+        self.unasked: deque[int] = deque()
+        self.deadlines: deque[tuple[int, int]] = deque()  # (monotonic, order) in the order of sending
+        self.queue_ends: list[tuple[int, int]] = []  # heap of (wall, order) of entries that wait
+        self.submitted = 0
+        self.in_doubt = 0
+
+    # --- effects -----------------------------------------------------------------------------------------------------
+
+    def handle(self, op: int, order: int) -> None:
+        """Run an effect whose record is durable."""
+        if op == Op.OP_SUBMIT:
+            self.submit(order)
+        elif op == Op.OP_CANCEL:
+            self._cancel(order)
+        else:
+            self._replace(order)
+
+    def submit(self, order: int) -> None:
+        """Hand an order over, or put it in line."""
+        status, stage, _ = self.engine.views.status(order)
+        if status != OrdStatus.PENDING_NEW or stage != Stage.QUEUED:
+            return  # canceled while it waited
+        if not self.is_open or not self._hand_over(order):
+            self._wait(order)
+
+    def _hand_over(self, order: int) -> bool:
+        engine = self.engine
+        before = engine.clock.wall_ns()
+        mono = engine.clock.mono_ns()
+        if not self.adapter.submit(engine.reports.ticket(order, mono)):
+            return False
+        engine.reports.sent(order, before, engine.clock.wall_ns())
+        self.deadlines.append((mono + self.answer_ns, order))
+        self.submitted += 1
+        return True
+
+    def _wait(self, order: int) -> None:
+        row = self.engine.views.order(order)
+        if row["reduce_only"] or row["triggered"]:
+            self.protective.append(order)
+            return
+        self.entries.append(order)
+        if row["max_queue_ns"] >= 0:
+            heapq.heappush(self.queue_ends, (row["live_ns"] + row["max_queue_ns"], order))
+
+    def _cancel(self, order: int) -> None:
+        status, stage, pending = self.engine.views.status(order)
+        if status >= OrdStatus.FILLED or pending != Pending.PENDING_CANCEL:
+            return
+        if not self.is_open or stage == Stage.IN_DOUBT or not self._send_cancel(order):
+            self.cancels.append(order)
+
+    def _send_cancel(self, order: int) -> bool:
+        return self.adapter.cancel(self.engine.reports.ticket(order, self.engine.clock.mono_ns()))
+
+    def _replace(self, order: int) -> None:
+        status, _, pending = self.engine.views.status(order)
+        if status >= OrdStatus.FILLED or pending != Pending.PENDING_REPLACE:
+            return
+        ticket = self.engine.reports.ticket(order, self.engine.clock.mono_ns(), replace=True)
+        if not self.is_open or not self.adapter.replace(ticket):
+            self.replaces.append(order)
+
+    @property
+    def waiting(self) -> int:
+        """Orders in line."""
+        return len(self.cancels) + len(self.replaces) + len(self.protective) + len(self.entries)
+
+    # --- the link ----------------------------------------------------------------------------------------------------
+
+    def on_link(self, up: bool, cause: str) -> None:
+        """Down: everything unanswered is in doubt. Up: ask about all of it, then let the line move."""
+        engine = self.engine
+        self.cause = cause
+        self.since_ns = engine.clock.wall_ns()
+        self.is_open = False
+        engine.intake.link_up = False
+        self.asking.clear()
+        self.unasked.clear()
+        if up:
+            for order in engine.views.unsettled():
+                row = engine.views.order(order)
+                if row["stage"] == Stage.SENT:
+                    engine.reports.in_doubt(order, b"link lost before an answer", engine.clock.wall_ns())
+                if row["was_sent"] or row["stage"] == Stage.IN_DOUBT:
+                    self.unasked.append(order)
+            self._ask()
+        engine.flush()
+        engine.on_status_change()
+
+    def _ask(self) -> None:
+        """Send the questions that the rate budget lets out; open the line when none is left."""
+        mono = self.engine.clock.mono_ns()
+        while self.unasked:
+            order = self.unasked[0]
+            if not self.adapter.query(self.engine.reports.ticket(order, mono)):
+                return  # on_writable comes
+            self.unasked.popleft()
+            self.asking[order] = mono
+        if not self.asking and not self.is_open and self.adapter.is_up:
+            self._open()
+
+    def _open(self) -> None:
+        self.is_open = True
+        self.engine.intake.link_up = True
+        self.engine.on_status_change()
+        self.drain()
+
+    def on_writable(self) -> None:
+        """The adapter takes bytes again."""
+        self._ask()
+        if self.is_open:
+            self.drain()
+        self.engine.flush()
+
+    def drain(self) -> None:
+        """Move the line: cancels, replaces, protective orders, entries."""
+        stuck: list[int] = []
+        while self.cancels:
+            order = self.cancels.popleft()
+            status, stage, pending = self.engine.views.status(order)
+            if status >= OrdStatus.FILLED or pending != Pending.PENDING_CANCEL:
+                continue
+            if stage == Stage.IN_DOUBT:
+                stuck.append(order)
+            elif not self._send_cancel(order):
+                self.cancels.appendleft(order)
+                return
+        self.cancels.extend(stuck)
+        for _ in range(len(self.replaces)):
+            self._replace(self.replaces.popleft())
+        for line in (self.protective, self.entries):
+            while line:
+                if not self._release(line[0], recheck=line is self.entries):
+                    return
+                line.popleft()
+
+    def _release(self, order: int, recheck: bool) -> bool:
+        status, stage, _ = self.engine.views.status(order)
+        if status != OrdStatus.PENDING_NEW or stage != Stage.QUEUED:
+            return True
+        if recheck:
+            control = self.engine.intake.recheck(order, self.engine.clock.wall_ns(), self.engine.clock.mono_ns())
+            if control:
+                code = code_of(control).encode()
+                self.engine.reports.rejected(order, code, b"", b"refused when it left the line", b"", self._now())
+                return True
+        return self._hand_over(order)
+
+    def _now(self) -> int:
+        return self.engine.clock.wall_ns()
+
+    # --- time --------------------------------------------------------------------------------------------------------
+
+    def on_timer(self, wall_ns: int, mono_ns: int) -> None:
+        """Doubt what got no answer, ask again what got none either, expire entries that waited too long."""
+        views = self.engine.views
+        while self.deadlines and self.deadlines[0][0] <= mono_ns:
+            _, order = self.deadlines.popleft()
+            status, stage, _ = views.status(order)
+            if status == OrdStatus.PENDING_NEW and stage == Stage.SENT and self.is_open:
+                self.engine.reports.in_doubt(order, b"no answer", wall_ns)
+                self.in_doubt += 1
+                self.unasked.append(order)
+        for order, asked in list(self.asking.items()):
+            if asked + self.answer_ns <= mono_ns:
+                del self.asking[order]
+                self.unasked.append(order)
+        if self.adapter.is_up and self.unasked:
+            self._ask()
+        while self.queue_ends and self.queue_ends[0][0] <= wall_ns:
+            _, order = heapq.heappop(self.queue_ends)
+            if order in self.entries and self.engine.reports.end_here(order, Reason.QUEUE, wall_ns):
+                self.entries.remove(order)
+
+    # --- reports -----------------------------------------------------------------------------------------------------
+
+    def on_report(self, report: Report) -> None:
+        """Turn a broker's word into a record."""
+        order = report.order
+        if order is None or order >= self.engine.state.orders.count:
+            self.engine.reports.anomaly(b"report about an order that is not ours", report.raw, self._now())
+        else:
+            self._report(order, report)
+        self.engine.after_report()
+
+    def _report(self, order: int, report: Report) -> None:
+        reports, wall, raw = self.engine.reports, self._now(), report.raw
+        answer = 0
+        if type(report) is ReportTrade:
+            answer = reports.trade(
+                order, report.exec_id, report.last_qty_e9, report.last_px_e9, report.cum_qty_e9, report.fee_e4,
+                LIQUIDITY.get(report.liquidity, 0), report.venue_ns, raw, wall,
+            )  # fmt: skip
+        elif type(report) is ReportNew:
+            answer = reports.new(order, report.broker_order_id, report.venue_ns, raw, wall)
+        elif type(report) is ReportCanceled:
+            answer = reports.canceled(order, report.cum_qty_e9, raw, wall)
+        elif type(report) is ReportExpired:
+            answer = reports.expired(order, report.cum_qty_e9, raw, wall)
+        elif type(report) is ReportRejected:
+            answer = self._rejected(order, report, wall)
+        elif type(report) is ReportReplaced:
+            answer = reports.replaced(order, report.rev, report.order_qty_e9, report.px_e9, raw, wall)
+        elif type(report) is ReportReplaceRejected:
+            answer = self._replace_rejected(order, report, wall)
+        elif type(report) is ReportCancelRejected:
+            answer = self._cancel_rejected(order, report, wall)
+        elif type(report) is ReportState:
+            self._state(order, report)
+        else:
+            answer = reports.anomaly(b"report of an unknown kind", raw, wall)
+        if answer < 0:
+            self._doubt(order)
+
+    def _doubt(self, order: int) -> None:
+        """What the broker said does not fit: ask it for the whole truth."""
+        if order not in self.asking and order not in self.unasked:
+            self.unasked.append(order)
+            self._ask()
+
+    def _rejected(self, order: int, report: ReportRejected, wall: int) -> int:
+        if report.reason == RejectReason.DUPLICATE:  # the id is there already: ask for it
+            self.engine.reports.in_doubt(order, b"the broker knows the id", wall)
+            return -1
+        code, text = report.code.encode(), report.text.encode()
+        return self.engine.reports.rejected(order, b"BROKER_REJECTED", code, text, report.raw, wall)
+
+    def _replace_rejected(self, order: int, report: ReportReplaceRejected, wall: int) -> int:
+        if report.reason == RejectReason.DUPLICATE:
+            return -1
+        return self.engine.reports.replace_rejected(order, report.rev, b"BROKER_REJECTED", report.raw, wall)
+
+    def _cancel_rejected(self, order: int, report: ReportCancelRejected, wall: int) -> int:
+        code, text = report.code.encode(), report.text.encode()
+        self.engine.reports.cancel_rejected(order, b"BROKER_REJECTED", code, text, wall)
+        return -1 if self.engine.views.status(order)[0] < OrdStatus.FILLED else 0
+
+    def _state(self, order: int, report: ReportState) -> None:
+        """The answer to a question: bring the order to the broker's truth, step by step."""
+        reports, wall = self.engine.reports, self._now()
+        asked = self.asking.pop(order, 0)
+        proven = asked > 0 and self.engine.clock.mono_ns() - asked >= 0 and self._past_horizon(order, wall)
+        for execution in report.executions:
+            reports.trade(
+                order, execution.exec_id, execution.last_qty_e9, execution.last_px_e9, 0, execution.fee_e4,
+                LIQUIDITY.get(execution.liquidity, 0), execution.venue_ns, report.raw, wall,
+            )  # fmt: skip
+        row = self.engine.views.order(order)
+        for step in resolve(row, report, absence_proven=proven):
+            self._apply(order, step, report, wall)
+        self._ask()
+
+    def _past_horizon(self, order: int, wall: int) -> bool:
+        return wall - self.engine.views.order(order)["live_ns"] >= self.adapter.capabilities.horizon_ns
+
+    def _apply(self, order: int, step: Step, report: ReportState, wall: int) -> None:
+        reports, raw = self.engine.reports, report.raw
+        if step is Step.CONFIRM:
+            if not reports.new(order, report.broker_order_id, report.venue_ns, raw, wall):
+                reports.restate(order, int(report.status), report.cum_qty_e9, wall)
+        elif step is Step.RESTATE:
+            reports.restate(order, int(report.status), report.cum_qty_e9, wall)
+        elif step is Step.CANCELED:
+            reports.canceled(order, report.cum_qty_e9, raw, wall)
+        elif step is Step.EXPIRED:
+            reports.expired(order, report.cum_qty_e9, raw, wall)
+        elif step is Step.REJECTED:
+            reports.rejected(order, b"BROKER_REJECTED", b"", b"learnt from the broker's answer to a query", raw, wall)
+        elif step is Step.REPLACED:
+            reports.replaced(order, report.rev, report.order_qty_e9, report.px_e9, raw, wall)
+        elif step is Step.REQUEUE:
+            reports.requeue(order, b"the broker does not know the id", wall)
+        elif step is Step.RESEND_REPLACE:
+            self.replaces.append(order)
+        elif step is Step.RESEND_CANCEL:
+            self.cancels.append(order)
+        elif step is Step.ASK_AGAIN:
+            self.deadlines.append((self.engine.clock.mono_ns() + self.answer_ns, order))
+            self.engine.later(self.answer_ns, lambda: self._doubt(order))
+        elif step is Step.ALARM:
+            reports.anomaly(b"the broker's answer does not fit the order", raw, wall)
+        if self.is_open and step in (Step.RESEND_CANCEL, Step.RESEND_REPLACE):
+            self.drain()
