@@ -35,6 +35,9 @@ COMPILE = ["-std=c++17", "-O3", "-g1", "-Wno-unused-function"]
 if sys.platform == "linux":
     COMPILE.append("-fno-plt")  # calls through the GOT: one jump fewer into libpython and libc
 
+if CHECKED:
+    COMPILE += ["-include", "hotpath/src/checked_pointers.hpp"]
+
 
 def extensions() -> list[Extension]:
     sources = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.pyx"))

@@ -110,7 +110,8 @@ build_native() {
     jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
     if ! BACKSTAY_BUILD="${BACKSTAY_BUILD:-release}" "$VENV/bin/python" setup.py build_ext --inplace --parallel "$jobs" \
         >build/native.log 2>&1; then
-        tail -n 40 build/native.log >&2
+        grep -E '\.(pyx|pxd|hpp|h|cpp):[0-9]+:.*|error:' build/native.log | grep -v 'note:' | sort -u | head -n 30 >&2 \
+            || tail -n 30 build/native.log >&2
         echo "the compiled core did not build; the whole log is in build/native.log" >&2
         exit 1
     fi
