@@ -141,7 +141,7 @@ written out.
   they are, everything else in TOML's form.
 - **Unknown keys are errors**, and all problems are reported at once. `backstay check-config` does only that.
 - **Secrets** are never in the file: an option names an environment variable or a file (mode 0600). A secret that
-  begins with `base64:` is decoded, any other is taken as its UTF-8 bytes without the line's end.
+  begins with `hmac:` is the base64 after it, any other is taken as its UTF-8 bytes without the line's end.
 - **Decimals** are strings (`"0.01"`), at most nine digits after the point; money at most four. No option is a float.
 - A list (`[[instruments]]`, `[[accounts]]`, `[[keys]]`, `[[feeds]]`) in the file replaces the built-in list whole.
 

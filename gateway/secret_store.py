@@ -15,7 +15,7 @@ from gateway.errors import ConfigError
 SECRET_BYTES_MIN = 16
 MADE_BYTES = 32
 OTHERS_MAY_READ = stat.S_IRWXG | stat.S_IRWXO
-BASE64_MARK = "base64:"
+BASE64_MARK = "hmac:"  # the form that the SDK reads and writes too
 
 
 def read_secret(owner: str, *, env: str, file: Path | None, create: bool, environ: Mapping[str, str]) -> bytes:

@@ -217,7 +217,7 @@ cdef class Watch:
     cdef int64_t _gap_bps(self, int64_t px_e9, int64_t stop_px_e9) noexcept nogil:
         """Distance from the trigger price in basis points (1e-9 decimal, two places); 0 when it does not fit."""
         cdef int64_t gap = px_e9 - stop_px_e9 if px_e9 > stop_px_e9 else stop_px_e9 - px_e9
-        if gap > 9000000000000000 or stop_px_e9 < 1000000:
+        if gap > 9000000000000000LL or stop_px_e9 < 1000000:
             return 0
         return gap * 1000 // (stop_px_e9 // 1000) * 10000000
 

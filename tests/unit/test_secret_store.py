@@ -25,7 +25,7 @@ def test_variable_gives_its_bytes() -> None:
 
 
 def test_base64_form_is_decoded_and_the_line_end_is_no_part(tmp_path: Path) -> None:
-    assert read(private(tmp_path / "s", "base64:AAECAwQFBgcICQoLDA0ODw==\n")) == bytes(range(16))
+    assert read(private(tmp_path / "s", "hmac:AAECAwQFBgcICQoLDA0ODw==\n")) == bytes(range(16))
     assert read(private(tmp_path / "t", LONG + "\n")) == LONG.encode()
 
 
@@ -40,7 +40,7 @@ def test_made_secret_is_private_random_and_stays(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [("hunter2", "too short"), ("base64:@@@@", "not base64"), ("base64:AAAA", "too short")]
+    ("text", "said"), [("hunter2", "too short"), ("hmac:@@@@", "not base64"), ("hmac:AAAA", "too short")]
 )
 def test_unfit_secret_is_refused_without_being_shown(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said) as caught:
