@@ -53,15 +53,20 @@ class Engine:
         is_durable: bool,
         later: Callable[[int, Callable[[], None]], None],
         soon: Callable[[Callable[[], None]], None],
+        read_frame: Callable[[int], bytes],
         answer_ns: int = 2_000_000_000,
     ) -> None:
-        """is_durable: acknowledgements wait for the disk. later, soon: the loop's timer (ns) and its next turn."""
+        """is_durable: acknowledgements wait for the disk. later, soon: the loop's timer (ns) and its next turn.
+
+        read_frame: the journal's whole frame at a position.
+        """
         self.state = state
         self.journal = journal
         self.clock = clock
         self.is_durable = is_durable
         self.later = later
         self.soon = soon
+        self.read_frame = read_frame
         self.intake = Intake(state)
         self.reports = Reports(state)
         self.views = Views(state)
@@ -126,6 +131,11 @@ class Engine:
         if outbox.awaits_seq > self.fanout.loaded:
             self.flush()
         self.fanout.reply(outbox, text)
+
+    def event_text(self, account: int, acct_seq: int) -> bytes:
+        """An event that was let out before, rendered again from the journal."""
+        position = self.state.position_of(account, acct_seq)
+        return self.state.names.render_frame(self.read_frame(position))
 
     # --- market data -------------------------------------------------------------------------------------------------
 

@@ -36,6 +36,8 @@ cdef class Fanout:
     cdef object waiting                      # (record seq, account, acct_seq, text or None, outbox or None)
     cdef readonly uint64_t delivered
     cdef readonly uint64_t loaded            # last record taken
+    cdef readonly uint64_t durable           # last record let out
+    cdef public object on_behind             # called with a follower that fell behind
     cdef int _settled(self, Outbox outbox, uint64_t seq, list touched) except -1
     cdef int _event(self, uint64_t seq, uint32_t account, uint64_t acct_seq, bytes text, int64_t wall_ns, list touched) except -1
     cdef bint _asked_by(self, list asked, Outbox outbox)

@@ -153,10 +153,12 @@ cdef class Fanout:
         self.heads = [0] * accounts
         self.askers = {}
         self.waiting = deque()
+        self.on_behind = None
 
     def start(self, uint64_t seq, list heads not None) -> None:
         """Begin after a replay: `seq` is the last record, `heads` the last event of each account."""
         self.loaded = seq
+        self.durable = seq
         self.heads[: len(heads)] = heads
 
     def follow(self, Follower follower not None) -> None:
@@ -184,6 +186,14 @@ cdef class Fanout:
             outbox.replies += 1
         else:
             outbox.send(text)
+
+    def hold(self, Outbox outbox not None, uint64_t seq, bytes text not None) -> None:
+        """A frame that may leave only once record `seq` is durable."""
+        if seq <= self.durable and not outbox.awaits_seq and not outbox.replies:
+            outbox.send(text)
+            return
+        self.waiting.append((seq, 0, 0, text, outbox))
+        outbox.replies += 1
 
     def load(self, blob: memoryview) -> None:
         """Take the records of one turn, before they are durable."""
@@ -219,6 +229,7 @@ cdef class Fanout:
         cdef int count = 0
         cdef list touched = []
         cdef tuple item
+        self.durable = durable_seq
         while self.waiting and (<tuple>self.waiting[0])[0] <= durable_seq:
             item = self.waiting.popleft()
             outbox = item[4]
@@ -244,12 +255,16 @@ cdef class Fanout:
         cdef Follower follower
         cdef Outbox outbox
         cdef list asked = self.askers.pop(seq, None)
+        cdef list behind = []
         self.heads[account] = acct_seq
         for follower in <list>self.followers[account]:
             if not follower.live:
                 continue
+            if acct_seq < follower.next_seq:
+                continue                             # stated by its snapshot
             if text is None or follower.next_seq != acct_seq:
                 follower.live = False                # its reader catches up from the journal
+                behind.append(follower)
                 continue
             follower.next_seq += 1
             if asked is not None and self._asked_by(asked, follower.outbox):
@@ -260,6 +275,8 @@ cdef class Fanout:
             for outbox, re, in_ns, left, dup in asked:
                 self._answer(outbox, text, re, in_ns, left, dup, wall_ns)
                 self._settled(outbox, seq, touched)
+        for follower in behind:
+            self.on_behind(follower)
         return 0
 
     cdef bint _asked_by(self, list asked, Outbox outbox):
@@ -282,7 +299,7 @@ cdef class Fanout:
         outbox.unanswered -= 1
         return outbox.add_parts(PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text), tail, p - tail)
 
-    def repeat(self, Outbox outbox not None, bytes event not None, int64_t re, int64_t in_ns, int64_t left, int64_t wall_ns) -> bytes:
+    def repeat(self, bytes event not None, int64_t re, int64_t in_ns, int64_t left, int64_t wall_ns) -> bytes:
         """An event that was let out before (without its closing brace) as the repeated answer to a repeated request."""
         return event + (f',"re":{re},"in_ns":{in_ns},"out_ns":{wall_ns},"left":{left},"dup":true}}').encode()
 
