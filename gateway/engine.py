@@ -15,12 +15,13 @@ import structlog
 
 from brokers.ports import Adapter, Report
 from gateway.clock import Clock
+from gateway.core.batch import Batch
 from gateway.core.intake import Intake
 from gateway.core.reports import Reports
 from gateway.core.state import State
 from gateway.core.views import Views
 from gateway.core.watch import Watch
-from gateway.errors import JournalFull, JournalStopped
+from gateway.journal.errors import JournalFull, JournalStopped
 from gateway.router import Router
 from gateway.stream.fanout import Fanout, Outbox
 from hotpath.enums import OrdStatus, Reason, Stage
@@ -68,6 +69,7 @@ class Engine:
         self.soon = soon
         self.read_frame = read_frame
         self.intake = Intake(state)
+        self.batch = Batch(state, self.intake)
         self.reports = Reports(state)
         self.views = Views(state)
         self.parser = TickParser(state.quotes)

@@ -32,7 +32,7 @@ cdef class Intake:
     cdef Decision verdict
     cdef readonly str path
     cdef readonly str text
-    cdef readonly uint64_t dup_seq            # account sequence of the answer that is repeated
+    cdef public uint64_t dup_seq            # account sequence of the answer that is repeated
     cdef readonly int64_t order               # row that the last call was about, -1 none
     cdef int64_t* day_ends
     cdef public bint link_up
@@ -53,3 +53,5 @@ cdef class Intake:
     cdef int _changes(self, object req, Terms* t) except 1
     cdef uint64_t _change_content(self, object req) except? 0
     cdef int64_t _replace_row(self, uint32_t order, Terms* t, uint32_t rev, uint64_t content) except? -100
+    cdef int _admit(self, uint32_t account, object req, int64_t deadline_ns, int64_t mono_ns, bint dry, Terms* terms, uint64_t* content) except -100
+    cdef int _revise(self, uint32_t account, object req, int64_t deadline_ns, int64_t mono_ns, bint dry, Terms* terms, uint64_t* content) except -100

@@ -22,7 +22,6 @@ cdef enum:
 
 TIFS = {"day": 0, "gtc": 1, "opg": 2, "ioc": 3, "fok": 4, "gtd": 6, "cls": 7}
 SOURCES = {"last": 0, "bid": 1, "ask": 2, "mid": 3, "mark": 4}
-NAME_CHARS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:-")
 
 
 cdef bint _name_ok(const char* text, Py_ssize_t size) noexcept nogil:
@@ -95,42 +94,47 @@ cdef class Intake:
     # --- place ---------------------------------------------------------------------------------------------------
 
     def place(self, uint32_t account, object req not None, bytes session not None, int64_t deadline_ns, bint dry,
-              int64_t wall_ns, int64_t mono_ns, bint charge=True) -> int:
+              int64_t wall_ns, int64_t mono_ns) -> int:
         """Accept or refuse a new order.
 
         Args:
             req: a `PlaceItem` (order-api section 5). session: name of the client's session.
             deadline_ns: 0 or the server time after which nothing may happen. dry: all checks, no effect.
-            charge: take tokens from the rate buckets (a batch charges before it begins).
         """
         cdef Terms terms
-        cdef Py_ssize_t size = 0
-        cdef const char* name = PyUnicode_AsUTF8AndSize(req.cl_ord_id, &size)
-        cdef uint64_t content
-        cdef int64_t found
+        cdef uint64_t content = 0
         cdef int code
         self.state.wall_ns = wall_ns
-        if not _name_ok(name, size):
-            return self._refuse(Refusal.BAD_FIELD, "cl_ord_id", "cl_ord_id must be 1 to 36 of A-Z a-z 0-9 . _ : -")
-        code = self._terms(req, &terms)
+        code = self._admit(account, req, deadline_ns, mono_ns, dry, &terms, &content)
+        if code > 0:
+            return 0
         if code:
             return code
-        content = self._content(&terms, req)
+        return Refusal.DRY_PASSED if dry else self._accept(account, req, &terms, content, session)
+
+    cdef int _admit(self, uint32_t account, object req, int64_t deadline_ns, int64_t mono_ns, bint dry, Terms* terms,
+                    uint64_t* content) except -100:
+        """Whether the order may be accepted: 0 yes, 2 it was before (`dup_seq`), else a Refusal."""
+        cdef Py_ssize_t size = 0
+        cdef const char* name = PyUnicode_AsUTF8AndSize(req.cl_ord_id, &size)
+        cdef int64_t found
+        cdef int code
+        if not _name_ok(name, size):
+            return self._refuse(Refusal.BAD_FIELD, "cl_ord_id", "cl_ord_id must be 1 to 36 of A-Z a-z 0-9 . _ : -")
+        code = self._terms(req, terms)
+        if code:
+            return code
+        content[0] = self._content(terms, req)
         found = self.state.orders.find(account, name, size)
         self.order = found
         if found >= 0:
-            if self.state.orders.rows[found].content_hash == content:
+            if self.state.orders.rows[found].content_hash == content[0]:
                 self.dup_seq = self.state.orders.rows[found].accepted_acct_seq
-                return 0
+                return 2
             return self._refuse(Refusal.CL_ORD_ID_CONFLICT, "cl_ord_id", f"cl_ord_id {req.cl_ord_id} names another order; choose a new name")
-        if deadline_ns and wall_ns > deadline_ns:
+        if deadline_ns and self.state.wall_ns > deadline_ns:
             return self._refuse(Refusal.DEADLINE_PASSED, "deadline_ns", "the deadline had passed when the request was applied")
-        code = self._live(&terms, account, mono_ns, dry or not charge)
-        if code:
-            return code
-        if dry:
-            return Refusal.DRY_PASSED
-        return self._accept(account, req, &terms, content, session)
+        return self._live(terms, account, mono_ns, dry)
 
     cdef int _live(self, const Terms* t, uint32_t account, int64_t mono_ns, bint dry) except 1:
         """The checks that need the present: grid, market, link, table, gate."""
@@ -203,6 +207,8 @@ cdef class Intake:
             return self._refuse(Refusal.BAD_COMBINATION, "expire_ns", "tif gtd needs expire_ns, and only gtd has it")
         if t.tif == Tif.GTD:
             t.expire_ns = req.expire_ns
+        if req.tag is not None and len(req.tag.encode()) > 64:
+            return self._refuse(Refusal.BAD_FIELD, "tag", "tag is at most 64 bytes of UTF-8")
         if req.after is not None:
             return self._refuse(Refusal.UNSUPPORTED, "after", "orders that wait for a parent are not supported here")
         if req.oco is not None:
@@ -330,8 +336,6 @@ cdef class Intake:
         cdef const char* name = PyUnicode_AsUTF8AndSize(req.cl_ord_id, &size)
         cdef uint32_t order = s.orders.count
         cdef uint64_t seq
-        if len(tag) > 64 or len(signal) > 36 or len(session) > 36:
-            return self._refuse(Refusal.BAD_FIELD, "tag", "tag is at most 64 bytes, signal and session 36")
         if t.tif == Tif.DAY:
             t.expire_ns = self.day_ends[t.instrument]
         memset(s.scratch, 0, sizeof(OrderEvent) + sizeof(AcceptedBody))
@@ -437,27 +441,35 @@ cdef class Intake:
 
     def replace(self, uint32_t account, object req not None, int64_t deadline_ns, int64_t wall_ns, int64_t mono_ns) -> int:
         """New terms under revision `req.rev`: in force at once while the order is still ours, else asked of the broker."""
-        cdef State s = self.state
+        cdef Terms terms
+        cdef uint64_t content = 0
+        cdef int code
+        self.state.wall_ns = wall_ns
+        code = self._revise(account, req, deadline_ns, mono_ns, False, &terms, &content)
+        if code > 0:
+            return 0
+        return code if code else self._replace_row(<uint32_t>self.order, &terms, req.rev, content)
+
+    cdef int _revise(self, uint32_t account, object req, int64_t deadline_ns, int64_t mono_ns, bint dry, Terms* terms,
+                     uint64_t* content) except -100:
+        """Whether revision `req.rev` may be asked for: 0 yes, 2 it was answered before (`dup_seq`), else a Refusal."""
         cdef int64_t order = self._find(account, req.cl_ord_id)
         cdef OrderRow* row
-        cdef Terms terms
-        cdef uint64_t content
         cdef int code
-        s.wall_ns = wall_ns
         if order < 0:
             return self._refuse(Refusal.UNKNOWN_ORDER, "cl_ord_id", f"no order {req.cl_ord_id} in this account")
-        row = &s.orders.rows[order]
-        terms = row.terms
+        row = &self.state.orders.rows[order]
+        terms[0] = row.terms
         if row.pending == Pending.PENDING_REPLACE:       # pipelined: builds on what was asked last
             terms.order_qty_e9, terms.px_e9, terms.stop_px_e9 = row.ask_qty_e9, row.ask_px_e9, row.ask_stop_px_e9
-        code = self._changes(req, &terms)
+        code = self._changes(req, terms)
         if code:
             return code
-        content = self._change_content(req)
-        answered = s.revisions.get((order, req.rev))
-        if answered is not None and answered[1] == content:
+        content[0] = self._change_content(req)
+        answered = self.state.revisions.get((order, req.rev))
+        if answered is not None and answered[1] == content[0]:
             self.dup_seq = answered[0]
-            return 0
+            return 2
         if is_done(row.ord_status):
             return self._refuse(Refusal.ORDER_DONE, "cl_ord_id", f"order {req.cl_ord_id} is done")
         if row.pending == Pending.PENDING_CANCEL:
@@ -466,16 +478,12 @@ cdef class Intake:
             return self._refuse(Refusal.ORDER_IN_DOUBT, "cl_ord_id", "the order may or may not be at the broker; cancel it or wait")
         if req.rev != row.ask_rev + 1 or req.rev > REV_MAX:
             return self._refuse(Refusal.REV_CONFLICT, "rev", f"the next revision is {row.ask_rev + 1}, at most {REV_MAX}")
-        if deadline_ns and wall_ns > deadline_ns:
+        if deadline_ns and self.state.wall_ns > deadline_ns:
             return self._refuse(Refusal.DEADLINE_PASSED, "deadline_ns", "the deadline had passed when the request was applied")
         if terms.order_qty_e9 <= row.cum_qty_e9:
             return self._refuse(Refusal.BAD_FIELD, "qty", "qty is the new total and must exceed what is filled")
-        code = self._grid(&terms)
-        if code == 0:
-            code = self._check(account, &terms, row, mono_ns, False)
-        if code:
-            return code
-        return self._replace_row(<uint32_t>order, &terms, req.rev, content)
+        code = self._grid(terms)
+        return code if code else self._check(account, terms, row, mono_ns, dry)
 
     cdef int _changes(self, object req, Terms* t) except 1:
         cdef int code = 0

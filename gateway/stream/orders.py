@@ -149,7 +149,7 @@ class OrderRequests:
             if type(item) is asked.PlaceItem and not key.may_trade(item.symbol):  # type: ignore[union-attr]
                 session.refuse(req.id, "SYMBOL_DENIED", in_ns, path=f"items[{at}].symbol", detail={"item": at})
                 return
-        answer, at = engine.intake.batch(
+        answer, at = engine.batch.run(
             account, req.items, session.name_bytes, req.deadline_ns or 0, in_ns, engine.clock.mono_ns()
         )
         if answer > 0:
