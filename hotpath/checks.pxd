@@ -72,9 +72,10 @@ cdef struct PairRow:                     # account x instrument
     int64_t open_reduce_sell_qty_e9      # of which reduce-only
     int64_t open_reduce_buy_qty_e9
     int64_t realised_e4
-    int64_t mark_px_e9                   # highest price at which the worst case grew since the pair was last empty; from
-                                         # records only. Never lower: cash knows no unrealised loss, so value at cost or above
-    int64_t expo_e4                      # worst case max(|pos+buys|, |pos-sells|) * mark
+    int64_t mark_px_e9                   # price of the last fill (the record's, never the clock's); decides nothing
+    int64_t long_px_e9                   # highest buy price, reserved or filled, since the long side was last empty
+    int64_t short_px_e9                  # highest sell price likewise; both come from records, never from a quote
+    int64_t expo_e4                      # larger of (pos + buys) * long_px and (sells - pos) * short_px, each at least 0
     uint32_t account
     uint32_t instrument
 

@@ -1,8 +1,9 @@
 """The pre-trade gate: decides on an order in one call, and keeps the exposure that the decision stands on.
 
-A pair's exposure is its worst case, max(|pos + buys|, |pos - sells|), times its mark. The mark only rises while the
-pair is not empty: an order that is admitted at a low price must not cheapen what is already there (invariant I9).
-An order that does not make the worst case larger passes the position, gross and buying-power limits.
+A pair's exposure is what its worse side can become: (pos + buys) at the highest buy price, or (sells - pos) at the highest
+sell price, each since that side was last empty. So nothing that fills, ends or is admitted cheaply beside it makes exposure
+larger than what was checked (invariant I9), and a position is valued at cost or above: cash knows no unrealised loss.
+An order that makes exposure no larger passes the gross and buying-power limits.
 """
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
@@ -206,7 +207,7 @@ cdef class Gate:
     cdef int rereserve(self, uint32_t account, uint32_t instrument, int side, int64_t old_qty_e9, int64_t old_px_e9,
                        int64_t qty_e9, int64_t px_e9, int reduce_only, int resting) noexcept nogil:
         cdef AccountRow* row = self.opened(account, instrument)
-        cdef PairRow before, base, staged
+        cdef PairRow before, staged
         cdef int64_t gross = 0
         cdef bint leaves = resting and old_px_e9 > 0
         if row == NULL or old_qty_e9 < 0 or qty_e9 < 0 or px_e9 < 0 or (side != SIDE_BUY and side != SIDE_SELL):
@@ -215,10 +216,9 @@ cdef class Gate:
             return -1
         self.stage(account, instrument, &before)
         staged = before
-        if move_open(&staged, side, -old_qty_e9, reduce_only):
+        if move_open(&staged, side, -old_qty_e9, reduce_only) or move_open(&staged, side, qty_e9, reduce_only):
             return -1
-        base = staged                        # what the new part grows on: the pair without the order's old part
-        if move_open(&staged, side, qty_e9, reduce_only) or settle(row, &base, &before, &staged, px_e9, &gross):
+        if settle(row, &before, &staged, side, px_e9 if qty_e9 > 0 else 0, &gross):
             return -1
         row.gross_e4 = gross
         self.pair(account, instrument, True)[0] = staged
@@ -233,11 +233,15 @@ cdef class Gate:
         cdef AccountRow* row = self.opened(account, instrument)
         cdef PairRow before, staged
         cdef int64_t gross = 0, profit = 0, cash = 0, fees = 0, realised = 0
+        cdef bint opens
         if row == NULL or qty_e9 <= 0 or px_e9 <= 0 or (side != SIDE_BUY and side != SIDE_SELL):
             return -1
         self.stage(account, instrument, &before)
         staged = before
-        if book_fill(&staged, side, qty_e9, px_e9, &profit) or settle(row, &before, &before, &staged, px_e9, &gross):
+        if book_fill(&staged, side, qty_e9, px_e9, &profit):
+            return -1
+        opens = staged.pos_qty_e9 > 0 if side == SIDE_BUY else staged.pos_qty_e9 < 0
+        if settle(row, &before, &staged, side, px_e9 if opens else 0, &gross):
             return -1
         if add_i64(row.realised_e4, profit, &realised) or add_i64(row.fees_e4, fee_e4, &fees):
             return -1

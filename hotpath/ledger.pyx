@@ -2,7 +2,7 @@
 from hotpath.enums cimport BUY as SIDE_BUY
 
 cdef extern from "hotpath/src/gate.hpp" namespace "backstay" nogil:
-    int notional_e4(int64_t px_e9, int64_t qty_e9, int64_t* out) noexcept
+    int side_value_e4(int64_t signed_pos, int64_t open, int64_t px_e9, int64_t* out) noexcept
     int mul_e4(int64_t px_e9, int64_t qty_e9, int64_t* out) noexcept
     int add_i64(int64_t a, int64_t b, int64_t* out) noexcept
     int worst_case(int64_t pos, int64_t buys, int64_t sells, int64_t* out) noexcept
@@ -13,20 +13,25 @@ cdef enum:
     SECOND_NS = 1_000_000_000
 
 
-cdef int settle(const AccountRow* account, const PairRow* base, const PairRow* before, PairRow* staged,
-                int64_t px_e9, int64_t* gross) noexcept nogil:
-    """Value the staged row and the account's gross with it. The mark rises when the worst case grew beyond `base`."""
-    cdef int64_t smaller = 0, larger = 0
-    if worst_case(base.pos_qty_e9, base.open_buy_qty_e9, base.open_sell_qty_e9, &smaller):
+cdef int settle(const AccountRow* account, const PairRow* before, PairRow* staged, int side, int64_t px_e9,
+                int64_t* gross) noexcept nogil:
+    """Value the staged row, and the account's gross with it, after `side` grew at px_e9 (0: it did not grow)."""
+    cdef int64_t worst = 0, bought = 0, sold = 0
+    if worst_case(staged.pos_qty_e9, staged.open_buy_qty_e9, staged.open_sell_qty_e9, &worst):
         return -1
-    if worst_case(staged.pos_qty_e9, staged.open_buy_qty_e9, staged.open_sell_qty_e9, &larger):
+    if staged.pos_qty_e9 <= 0 and staged.open_buy_qty_e9 == 0:
+        staged.long_px_e9 = 0
+    elif side == SIDE_BUY and px_e9 > staged.long_px_e9:
+        staged.long_px_e9 = px_e9
+    if staged.pos_qty_e9 >= 0 and staged.open_sell_qty_e9 == 0:
+        staged.short_px_e9 = 0
+    elif side != SIDE_BUY and px_e9 > staged.short_px_e9:
+        staged.short_px_e9 = px_e9
+    if side_value_e4(staged.pos_qty_e9, staged.open_buy_qty_e9, staged.long_px_e9, &bought):
         return -1
-    if staged.pos_qty_e9 == 0 and staged.open_buy_qty_e9 == 0 and staged.open_sell_qty_e9 == 0:
-        staged.mark_px_e9 = 0
-    elif larger > smaller and px_e9 > staged.mark_px_e9:
-        staged.mark_px_e9 = px_e9
-    if notional_e4(staged.mark_px_e9, larger, &staged.expo_e4):
+    if side_value_e4(-staged.pos_qty_e9, staged.open_sell_qty_e9, staged.short_px_e9, &sold):
         return -1
+    staged.expo_e4 = bought if bought > sold else sold
     return -1 if regross(account.gross_e4, before.expo_e4, staged.expo_e4, gross) else 0
 
 
@@ -45,6 +50,7 @@ cdef int book_fill(PairRow* staged, int side, int64_t qty_e9, int64_t px_e9, int
     cdef int64_t pos = staged.pos_qty_e9
     cdef int64_t size = pos if pos >= 0 else -pos
     cdef int64_t closing
+    staged.mark_px_e9 = px_e9
     if add_i64(pos, qty_e9 if side == SIDE_BUY else -qty_e9, &staged.pos_qty_e9):
         return -1
     if pos == 0 or (pos > 0) == (side == SIDE_BUY):

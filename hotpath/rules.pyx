@@ -14,6 +14,7 @@ cdef extern from "hotpath/src/gate.hpp" namespace "backstay" nogil:
     int add_i64(int64_t a, int64_t b, int64_t* out) noexcept
     int64_t subtract_saturated(int64_t a, int64_t b) noexcept
     int worst_case(int64_t pos, int64_t buys, int64_t sells, int64_t* out) noexcept
+    int side_value_e4(int64_t signed_pos, int64_t open, int64_t px_e9, int64_t* out) noexcept
     int64_t room_qty(int64_t worst, int64_t signed_pos, int64_t open) noexcept
     int64_t affordable_qty(int64_t money_e4, int64_t px_e9) noexcept
     int regross(int64_t gross, int64_t old_expo, int64_t expo, int64_t* out) noexcept
@@ -77,8 +78,8 @@ cdef inline int64_t least_reducible(const View* v, const CheckRequest* rq) noexc
     cdef int64_t taken = v.same_open
     if rq.reduce_only:
         taken = v.pair.open_reduce_buy_qty_e9 if rq.side == SIDE_BUY else v.pair.open_reduce_sell_qty_e9
-        taken = subtract_saturated(taken, v.reserved)
-    return far - taken if far > taken else 0
+        taken = taken - min(v.reserved, taken)
+    return far - taken if far > 0 and far > taken else 0
 
 
 cdef int check_kill(const View* v, const CheckRequest* rq, int global_level, int instrument_level,
@@ -154,7 +155,7 @@ cdef int check_size(const View* v, const CheckRequest* rq, Decision* out) noexce
         out.ref_px_e9 = rq.px_e9
     elif price_market(v, rq, out):
         return out.control
-    px_e9 = out.ref_px_e9 if out.ref_px_e9 > 0 else v.pair.mark_px_e9
+    px_e9 = out.ref_px_e9 if out.ref_px_e9 > 0 else max(v.pair.long_px_e9, v.pair.short_px_e9)
     if notional_e4(px_e9, rq.qty_e9, &money_e4):
         return overflows(rq, out)
     if money_e4 > limits.max_order_notional_e4:
@@ -250,7 +251,7 @@ cdef int check_self_match(const View* v, const CheckRequest* rq, RestingBook* re
     best = resting.best(v.account.group, rq.instrument, SIDE_BUY)
     if best == 0 or out.ref_px_e9 > best:
         return PASS
-    return refuse(out, SMP, SCOPE_PAIR, UNIT_PX, best, out.ref_px_e9, ceil_to(best + 1, tick), UNIT_PX)
+    return refuse(out, SMP, SCOPE_PAIR, UNIT_PX, best, out.ref_px_e9, subtract_saturated(floor_to(best, tick), -tick), UNIT_PX)
 
 
 cdef int check_reduce_only(const View* v, const CheckRequest* rq, Decision* out) noexcept nogil:
@@ -266,46 +267,43 @@ cdef inline int64_t passing_qty(const View* v, int64_t worst_max) noexcept nogil
     return lots_within(v.instrument, room) if room >= v.reserved else 0
 
 
-cdef inline int64_t payable_qty(const View* v, int64_t money_e4, int64_t px_e9, int64_t base) noexcept nogil:
+cdef inline int64_t payable_qty(const View* v, int64_t money_e4, int64_t px_e9) noexcept nogil:
     """As passing_qty, for a limit of money over all pairs of the account."""
     cdef int64_t rest_e4 = subtract_saturated(v.account.gross_e4, v.pair.expo_e4)
     cdef int64_t allowed_e4 = max(subtract_saturated(money_e4, rest_e4), v.pair.expo_e4)
-    return passing_qty(v, max(affordable_qty(allowed_e4, px_e9), base))
+    return passing_qty(v, affordable_qty(allowed_e4, px_e9))
 
 
 cdef int check_credit(const View* v, const CheckRequest* rq, Decision* out) noexcept nogil:
-    """Position, gross and buying power by the worst case; only what makes it larger can be refused."""
+    """Position by the worst case, gross and buying power by what the pair's worse side can become; only an order that
+    makes them larger can be refused. A replace counts with the larger of old and new."""
     cdef const Limits* limits = &v.account.limits
     cdef const PairRow* pair = v.pair
-    cdef int64_t held = max(rq.qty_e9, v.reserved), other, base = 0, worst = 0, worst_now = 0, expo = 0, gross = 0, power = 0
-    cdef int64_t px_e9, open_qty = 0
-    cdef int failed = add_i64(v.same_open, held, &open_qty)
+    cdef int64_t open_qty = 0, worst = 0, worst_now = 0, value = 0, gross = 0, power = 0, px_e9
+    cdef int failed = add_i64(v.same_open, max(rq.qty_e9, v.reserved), &open_qty)
     if rq.side == SIDE_BUY:
-        other = pair.open_sell_qty_e9
-        failed |= worst_case(pair.pos_qty_e9, v.same_open, other, &base) | worst_case(pair.pos_qty_e9, open_qty, other, &worst)
+        failed |= worst_case(pair.pos_qty_e9, open_qty, pair.open_sell_qty_e9, &worst)
     else:
-        other = pair.open_buy_qty_e9
-        failed |= worst_case(pair.pos_qty_e9, other, v.same_open, &base) | worst_case(pair.pos_qty_e9, other, open_qty, &worst)
+        failed |= worst_case(pair.pos_qty_e9, pair.open_buy_qty_e9, open_qty, &worst)
     if failed or worst_case(pair.pos_qty_e9, pair.open_buy_qty_e9, pair.open_sell_qty_e9, &worst_now):
         return overflows(rq, out)
-    if worst <= base:
-        return PASS
     if worst > limits.max_position_qty_e9 and worst > worst_now:
         return refuse(out, CR_POS_QTY, SCOPE_PAIR, UNIT_QTY, limits.max_position_qty_e9, worst,
                       passing_qty(v, max(limits.max_position_qty_e9, worst_now)), UNIT_QTY)
-    # A sell fills at the market when that is better than its price, so it is worth at least the market.
-    px_e9 = max(pair.mark_px_e9, out.ref_px_e9)
-    if rq.side != SIDE_BUY:
-        px_e9 = max(px_e9, max(v.reference_px_e9, v.touch_px_e9))
-    if notional_e4(px_e9, worst, &expo) or regross(v.account.gross_e4, pair.expo_e4, expo, &gross):
+    px_e9 = max(out.ref_px_e9, pair.long_px_e9)
+    if rq.side != SIDE_BUY:                  # a sell fills at the market when that is better than its price
+        px_e9 = max(max(out.ref_px_e9, pair.short_px_e9), max(v.reference_px_e9, v.touch_px_e9))
+    if side_value_e4(v.signed_pos, open_qty, px_e9, &value):
         return overflows(rq, out)
-    if expo <= pair.expo_e4:
+    if value <= pair.expo_e4:
         return PASS
+    if regross(v.account.gross_e4, pair.expo_e4, value, &gross):
+        return overflows(rq, out)
     if gross > limits.max_gross_e4:
         return refuse(out, CR_GROSS, SCOPE_ACCOUNT, UNIT_MONEY, limits.max_gross_e4, gross,
-                      payable_qty(v, limits.max_gross_e4, px_e9, base), UNIT_QTY)
+                      payable_qty(v, limits.max_gross_e4, px_e9), UNIT_QTY)
     if scale_bps(v.account.cash_e4, limits.leverage_bps_e9, &power):
         return overflows(rq, out)
     if gross > power:
-        return refuse(out, CR_BUYPOWER, SCOPE_ACCOUNT, UNIT_MONEY, power, gross, payable_qty(v, power, px_e9, base), UNIT_QTY)
+        return refuse(out, CR_BUYPOWER, SCOPE_ACCOUNT, UNIT_MONEY, power, gross, payable_qty(v, power, px_e9), UNIT_QTY)
     return PASS

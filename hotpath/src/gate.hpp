@@ -207,6 +207,12 @@ inline int64_t affordable_qty(int64_t money_e4, int64_t px_e9) noexcept {
     return money_e4 <= 0 || px_e9 <= 0 ? 0 : saturate((i128)money_e4 * E18_TO_E4 / px_e9);
 }
 
+// What one side can become, in money: nothing while the position and all of that side stay on the other side of zero.
+inline int side_value_e4(int64_t signed_pos, int64_t open, int64_t px_e9, int64_t* out) noexcept {
+    int64_t qty = 0;
+    return narrow(std::max((i128)signed_pos + open, (i128)0), &qty) | notional_e4(px_e9, qty, out);
+}
+
 // gross - old + fresh
 inline int regross(int64_t gross, int64_t old_expo, int64_t expo, int64_t* out) noexcept {
     return narrow((i128)gross - old_expo + expo, out);

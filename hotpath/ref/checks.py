@@ -1,0 +1,179 @@
+"""Twin of hotpath.checks: the pre-trade gate in plain integers. Slow, short, and the specification of the compiled one.
+
+`quotes` is anything with `count`, `capacity`, `snapshot(row)` and `reference(row, mono_ns)` of a quote table.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from typing import Any
+
+from hotpath.enums import Control, HaltLevel, HaltScope, Side
+from hotpath.ref.fixed import E9
+from hotpath.ref.ledger import LIMIT_FIELDS, Account, Pair, booked, fits
+from hotpath.ref.rules import SCOPE_INSTRUMENT, Ask, Decider, Quotes, Refused
+
+
+class Gate:
+    """The same calls as the compiled gate; those that move state answer 0, or -1 with nothing changed."""
+
+    def __init__(self, quotes: Quotes, account_capacity: int) -> None:
+        self.quotes, self.account_capacity = quotes, account_capacity
+        self.accounts: dict[int, Account] = {}
+        self.pairs: dict[tuple[int, int], Pair] = {}
+        self.resting: dict[tuple[int, int, int], dict[int, int]] = {}
+        self.global_halt = 0
+        self.instrument_halts: dict[int, int] = {}
+
+    def check_py(self, **fields: Any) -> dict[str, int]:
+        ask = Ask(**fields)
+        if ask.instrument >= self.quotes.count:
+            return Refused(Control.SESSION_CAL, SCOPE_INSTRUMENT).decision()
+        return Decider(self, ask).decide()
+
+    def open_account_py(self, account: int, group: int, cash_e4: int) -> int:
+        if account >= self.account_capacity or account in self.accounts:
+            return -1
+        self.accounts[account] = Account(group, cash_e4)
+        return 0
+
+    def set_limits_py(self, account: int, limits: Mapping[str, int]) -> int:
+        row = self.accounts.get(account)
+        rates = [limits[name] for name in LIMIT_FIELDS[-4:]]
+        if row is None or min(limits.values()) < 0 or max(rates) > E9:
+            return -1
+        row.orders.configure(limits["order_rate_per_s"], limits["order_burst"], is_new=not row.has_limits)
+        row.messages.configure(limits["msg_rate_per_s"], limits["msg_burst"], is_new=not row.has_limits)
+        row.limits, row.has_limits = dict(limits), True
+        return 0
+
+    def set_halt_py(self, scope: int, index: int, level: int) -> int:
+        if not HaltLevel.ARMED <= level <= HaltLevel.FLATTEN:
+            return -1
+        if scope == HaltScope.GLOBAL:
+            self.global_halt = level
+        elif scope == HaltScope.ACCOUNT and index in self.accounts:
+            self.accounts[index].halt_level = level
+        elif scope == HaltScope.INSTRUMENT and index < self.quotes.capacity:
+            self.instrument_halts[index] = level
+        else:
+            return -1
+        return 0
+
+    def reserve_py(
+        self,
+        account: int,
+        instrument: int,
+        side: int,
+        qty_e9: int,
+        px_e9: int,
+        reduce_only: bool = False,
+        resting: bool = False,
+    ) -> int:
+        return self.rereserve_py(account, instrument, side, 0, 0, qty_e9, px_e9, reduce_only, resting)
+
+    def unreserve_py(
+        self,
+        account: int,
+        instrument: int,
+        side: int,
+        qty_e9: int,
+        px_e9: int,
+        reduce_only: bool = False,
+        resting: bool = False,
+    ) -> int:
+        return self.rereserve_py(account, instrument, side, qty_e9, px_e9, 0, 0, reduce_only, resting)
+
+    def rereserve_py(
+        self,
+        account: int,
+        instrument: int,
+        side: int,
+        old_qty_e9: int,
+        old_px_e9: int,
+        qty_e9: int,
+        px_e9: int,
+        reduce_only: bool = False,
+        resting: bool = False,
+    ) -> int:
+        row = self.accounts.get(account)
+        if row is None or instrument >= self.quotes.capacity or min(old_qty_e9, qty_e9, px_e9) < 0:
+            return -1
+        book = self.resting.get((row.group, instrument, side), {})
+        if resting and old_px_e9 > 0 and old_px_e9 not in book:
+            return -1
+        pair = self.pairs.get((account, instrument)) or Pair(account, instrument)
+        try:
+            staged = pair.moved(side, -old_qty_e9, reduce_only).moved(side, qty_e9, reduce_only)
+            staged.value(side, px_e9 if qty_e9 else 0)
+            self.commit(row, pair, staged)
+        except OverflowError:
+            return -1
+        if resting and old_px_e9 > 0:
+            book[old_px_e9] -= 1
+            if book[old_px_e9] == 0:
+                del book[old_px_e9]
+        if resting and px_e9 > 0:
+            book = self.resting.setdefault((row.group, instrument, side), {})
+            book[px_e9] = book.get(px_e9, 0) + 1
+        return 0
+
+    def commit(self, row: Account, before: Pair, staged: Pair) -> None:
+        row.gross_e4 = fits(row.gross_e4 - before.expo_e4 + staged.expo_e4)
+        self.pairs[staged.account, staged.instrument] = staged
+
+    def fill_py(self, account: int, instrument: int, side: int, qty_e9: int, px_e9: int, fee_e4: int = 0) -> int:
+        row = self.accounts.get(account)
+        if row is None or instrument >= self.quotes.capacity or qty_e9 <= 0 or px_e9 <= 0:
+            return -1
+        before = self.pairs.get((account, instrument)) or Pair(account, instrument)
+        try:
+            staged, profit_e4 = booked(before, side, qty_e9, px_e9)
+            realised_e4, fees_e4 = fits(row.realised_e4 + profit_e4), fits(row.fees_e4 + fee_e4)
+            cash_e4 = fits(fits(row.cash_e4 + profit_e4) - fee_e4)
+            staged.value(side, px_e9 if staged.signed_pos(side) > 0 else 0)
+            self.commit(row, before, staged)
+        except OverflowError:
+            return -1
+        row.cash_e4, row.realised_e4, row.fees_e4 = cash_e4, realised_e4, fees_e4
+        return 0
+
+    def count_open_py(self, account: int, delta: int) -> int:
+        row = self.accounts.get(account)
+        if row is None or row.open_orders + delta < 0:
+            return -1
+        row.open_orders += delta
+        return 0
+
+    def reducible_qty_py(self, account: int, instrument: int, side: int) -> int:
+        pair = self.pairs.get((account, instrument)) or Pair(account, instrument)
+        return max(-pair.signed_pos(side) - pair.open_reduce_qty(side), 0)
+
+    def best_resting(self, group: int, instrument: int, side: int) -> int:
+        book = self.resting.get((group, instrument, side))
+        if not book:
+            return 0
+        return max(book) if side == Side.BUY else min(book)
+
+    def dump_py(self) -> bytes:
+        """Canonical bytes: header, accounts, halted instruments, pairs in creation order, resting prices sorted."""
+        size = max(self.accounts, default=-1) + 1
+        halts = sorted((index, level) for index, level in self.instrument_halts.items() if level)
+        resting = [
+            struct.pack("<IIqqq", group, instrument, side, px, count)
+            for (group, instrument, side), book in sorted(self.resting.items())
+            for px, count in sorted(book.items())
+        ]
+        header = struct.pack("<4sIQIIII", b"BSG1", size, len(self.pairs), len(halts), len(resting), self.global_halt, 0)
+        rows = [self.account_image(self.accounts.get(index)) for index in range(size)]
+        pairs = [struct.pack("<11q2I", *pair.fields()) for pair in self.pairs.values()]
+        return b"".join([header, *rows, *(struct.pack("<II", *halt) for halt in halts), *pairs, *resting])
+
+    @staticmethod
+    def account_image(row: Account | None) -> bytes:
+        if row is None:
+            return bytes(136)
+        limits = [row.limits[name] for name in LIMIT_FIELDS]
+        money = (row.cash_e4, row.realised_e4, row.fees_e4, row.gross_e4, row.open_orders)
+        return struct.pack("<16qI4B", *limits, *money, row.group, row.halt_level, row.has_limits, True, False)
