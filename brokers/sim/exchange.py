@@ -286,10 +286,11 @@ class Exchange:
 
     def fills_since(self, key: str, since: int) -> list[m.Fill]:
         fills = self.executions.get(key, [])
-        first = len(fills)
-        while first and fills[first - 1].n > since:
-            first -= 1
-        return fills[first:]
+        return fills[max(0, since) :]
+
+    def exec_seq_of(self, key: str) -> int:
+        """Execution sequence of a key: its fills are numbered from 1 without a gap."""
+        return len(self.executions.get(key, ()))
 
     def positions(self, key: str) -> tuple[m.Position, ...]:
         rows = sorted((sym, qty) for (owner, sym), qty in self._position_qty_e9.items() if owner == key)
@@ -348,12 +349,14 @@ class Exchange:
         fee_ppm = self.quirks.taker_fee_ppm if liquidity == "T" else self.quirks.maker_fee_ppm
         fee = from_e4(-(-qty_e9 * px_e9 * fee_ppm // (MONEY_SCALE * MILLION))) if fee_ppm else "0"
         exec_id, qty, px = f"X{self.exec_seq}", from_e9(qty_e9), from_e9(px_e9)
+        fills = self.executions.setdefault(order.key, [])
+        number = len(fills) + 1
         fill = m.Fill(
-            order.id, order.oid, exec_id, self.exec_seq, qty, px, from_e9(order.cum_qty_e9),
+            order.id, order.oid, exec_id, number, qty, px, from_e9(order.cum_qty_e9),
             from_e9(order.qty_e9 - order.cum_qty_e9), fee, liquidity, now_ns,
         )  # fmt: skip
-        order.exec_list.append(m.Exec(exec_id, self.exec_seq, qty, px, fee, liquidity, now_ns))
-        self.executions.setdefault(order.key, []).append(fill)
+        order.exec_list.append(m.Exec(exec_id, number, qty, px, fee, liquidity, now_ns))
+        fills.append(fill)
         self._by_exec[exec_id] = order
         self._say(order.key, fill, now_ns, out)
         return qty_e9

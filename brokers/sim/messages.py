@@ -108,6 +108,7 @@ class Logout(Message, frozen=True, gc=False, tag="logout"):
 
 class Pong(Message, frozen=True, gc=False, tag="pong", omit_defaults=False):
     id: int
+    exec_seq: int
     ts: int
 
 

@@ -40,7 +40,7 @@ class Drop(msgspec.Struct, frozen=True, gc=False):
 class Unknown(m.Message, frozen=True, gc=False, tag="advisory"):
     """A word that the protocol does not have."""
 
-    text: str = "house notice"
+    text: str
 
 
 Outbound = tuple[int, str, m.Message | Drop]  # (delay_ns, key, message)
@@ -71,7 +71,7 @@ class Delivery:
             self._floor_ns[key] = due_ns
             delay_ns = due_ns - now_ns
         if self.hits(quirks.unknown_word_ppm):
-            out.append((delay_ns, key, Unknown()))
+            out.append((delay_ns, key, Unknown("house notice")))
         if self.hits(quirks.duplicate_ppm):
             out.append((delay_ns + 1 + self.rng.randrange(quirks.delay_ns_max), key, message))
         if self.hits(quirks.delay_ppm):

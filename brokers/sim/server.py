@@ -139,7 +139,7 @@ class Venue:
                 old.close("REPLACED", "another session logged in")
             self._traders[session.key] = session
             session.is_muted = session.key in self._muted
-        session.send(m.Welcome(self.exchange.exec_seq, self.config.heartbeat_ms, self.wall_ns()))
+        session.send(m.Welcome(self.exchange.exec_seq_of(session.key), self.config.heartbeat_ms, self.wall_ns()))
 
     def mute(self, key: str, *, is_muted: bool) -> None:
         """Keep a key's order session open, and say nothing on it."""
@@ -213,7 +213,7 @@ class Venue:
         elif isinstance(request, m.Execs):
             for fill in exchange.fills_since(key, request.since):
                 session.send(fill)
-            session.send(m.ExecsEnd(exchange.exec_seq, now_ns))
+            session.send(m.ExecsEnd(exchange.exec_seq_of(key), now_ns))
         elif isinstance(request, m.Orders):
             states = [exchange.state_of(order, now_ns) for order in exchange.open_orders(key)]
             for state in states:

@@ -80,7 +80,7 @@ class Session(asyncio.Protocol):
                 self.close("BAD_MESSAGES", "too many lines that are no messages")
             return
         if isinstance(request, m.Ping):
-            self.send(m.Pong(request.id, self.venue.wall_ns()))
+            self.send(m.Pong(request.id, self.venue.exchange.exec_seq_of(self.key), self.venue.wall_ns()))
         elif self.key:
             self.venue.on_request(self, request, line)
         elif isinstance(request, m.Login):
