@@ -22,6 +22,7 @@ from gateway.core.state import State
 from gateway.core.views import Views
 from gateway.core.watch import Watch
 from gateway.journal.errors import JournalFull, JournalStopped
+from gateway.halts import Halts
 from gateway.router import Router
 from gateway.stream.fanout import Fanout, Outbox
 from hotpath.enums import OrdStatus, Reason, Stage
@@ -77,6 +78,7 @@ class Engine:
         self.fanout = Fanout(state.names, state.gate.account_capacity)
         self.fanout.start(state.seq, [self.views.acct_seq(row) for row in range(len(state.account_names))])
         self.router = Router(self, adapter, answer_ns)
+        self.halts = Halts(self)
         self.is_admitting = True  # false: protect-only, nothing new is accepted
         self.stop_cause = ""
         self.expiries: list[tuple[int, int]] = []  # heap of (wall, order) of what the gateway itself must end

@@ -32,6 +32,7 @@ cdef class State:
     cdef char history_tag[8]
     cdef readonly uint64_t seq               # last record
     cdef readonly uint64_t events
+    cdef uint64_t kind_counts[96]
     cdef uint64_t* acct_seqs                 # last event of each account
     cdef char* out                           # framed records, not yet taken
     cdef Py_ssize_t out_size
@@ -56,8 +57,8 @@ cdef class State:
     cdef int _apply_order(self, int kind, const char* payload, Py_ssize_t size, int64_t wall_ns) except -1
     cdef void _reserve(self, OrderRow* row) noexcept nogil
     cdef int _watch(self, uint32_t order, OrderRow* row) except -1
-    cdef int _apply_world(self, int kind, const char* payload, Py_ssize_t size) except -1
+    cdef int _apply_world(self, int kind, const char* payload, Py_ssize_t size, int64_t wall_ns) except -1
     cdef int _list(self, const InstrumentBody* body) except -1
-    cdef int _halt(self, const HaltBody* body, const char* tail) except -1
+    cdef int _halt(self, const HaltBody* body, const char* tail, int64_t wall_ns) except -1
     cdef void _link(self, uint32_t order, uint32_t account) noexcept nogil
     cdef void _unlink(self, uint32_t order, uint32_t account) noexcept nogil

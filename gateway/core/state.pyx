@@ -184,13 +184,19 @@ cdef class State:
 
     # --- applying records ----------------------------------------------------------------------------------------
 
+    def counts(self) -> dict:
+        """Number of records of each kind since the state was built, by `hotpath.records.Kind` value."""
+        return {kind: self.kind_counts[kind] for kind in range(96) if self.kind_counts[kind]}
+
     cdef int apply(self, int kind, const char* payload, Py_ssize_t size, int64_t wall_ns) except -1:
+        if 0 <= kind < 96:
+            self.kind_counts[kind] += 1
         if kind >= Kind.CANCEL_ALL_EV:
             self._count((<const AccountEvent*>payload).account, (<const AccountEvent*>payload).acct_seq)
             return 0
         if kind >= Kind.ACCEPTED:
             return self._apply_order(kind, payload, size, wall_ns)
-        return self._apply_world(kind, payload, size)
+        return self._apply_world(kind, payload, size, wall_ns)
 
     cdef int _count(self, uint32_t account, uint64_t acct_seq) except -1:
         if account >= <uint32_t>len(self.account_names) or acct_seq != self.acct_seqs[account] + 1:
@@ -287,7 +293,7 @@ cdef class State:
             raise ValueError(f"order {order} cannot be armed at {row.terms.stop_px_e9}")
         return 0
 
-    cdef int _apply_world(self, int kind, const char* payload, Py_ssize_t size) except -1:
+    cdef int _apply_world(self, int kind, const char* payload, Py_ssize_t size, int64_t wall_ns) except -1:
         cdef const EpochBody* epoch = <const EpochBody*>payload
         cdef const AccountBody* account = <const AccountBody*>payload
         cdef const LimitsBody* limits = <const LimitsBody*>payload
@@ -308,7 +314,7 @@ cdef class State:
             self.gate.set_limits(limits.account, &limits.limits)
             self.limit_versions[limits.account] = limits.version
         elif kind == Kind.HALT_CHANGED:
-            self._halt(<const HaltBody*>payload, payload + sizeof(HaltBody))
+            self._halt(<const HaltBody*>payload, payload + sizeof(HaltBody), wall_ns)
         elif kind == Kind.INSTRUMENT_STATE:
             self.quotes.set_session(state.instrument, state.is_open, state.is_halted, state.is_restricted)
         elif kind != Kind.STOPPED and kind != Kind.BROKER_ANOMALY:
@@ -341,7 +347,7 @@ cdef class State:
         self.quotes.set_session(row, 1, 0, 0)
         return 0
 
-    cdef int _halt(self, const HaltBody* body, const char* tail) except -1:
+    cdef int _halt(self, const HaltBody* body, const char* tail, int64_t wall_ns) except -1:
         actor = tail[: body.actor_size].decode()
         reason = tail[body.actor_size : body.actor_size + body.reason_size].decode()
         if body.action == 2:
@@ -351,6 +357,7 @@ cdef class State:
             self.halts[body.halt_id] = {
                 "scope": body.scope, "index": body.index, "level": body.level,
                 "actor": first["actor"] if first else actor, "reason": first["reason"] if first else reason,
+                "since_ns": first["since_ns"] if first else wall_ns,
                 "lift_requested_by": actor if body.action == 1 else "",
             }
         self.gate.set_halt(body.scope, body.index, body.effective)

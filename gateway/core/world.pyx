@@ -120,7 +120,7 @@ cdef class World:
         """Protection of some orders changed: state 0 unguarded, 1 armed, 2 blind; `orders` are names joined by commas."""
         cdef AccountEvent* ev = <AccountEvent*>self._clear(wall_ns)
         cdef char* tail = self.state.scratch + sizeof(AccountEvent)
-        if len(orders) > 3000:
+        if len(orders) > 1500:
             raise ValueError("too many orders for one guard event: make several")
         ev.account = account
         ev.acct_seq = self.state.acct_seqs[account] + 1

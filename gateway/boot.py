@@ -1,0 +1,164 @@
+"""From what is on disk to a running core: recover the journal, load the snapshot, replay, bring the configuration in."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from gateway.clock import Clock
+from gateway.config import Config
+from gateway.core.state import State
+from gateway.core.world import World
+from gateway.journal.recovery import Recovered
+from gateway.journal.segment import split_position
+from gateway.journal.snapshot import Snapshot, SnapshotStore, restore
+from gateway.options import AccountLimits, AccountOptions, Config as Options, e4, e9
+
+log = structlog.get_logger("boot")
+ASSET_CLASSES = ("equity", "crypto", "future", "fx")
+HEAD = struct.Struct("<Q")
+
+
+@dataclass(frozen=True, slots=True)
+class Booted:
+    """The state as the journal tells it, and where the journal goes on."""
+
+    state: State
+    recovered: Recovered
+    replayed: int
+    took_ns: int
+
+
+def journal_dir(config: Config) -> Path:
+    """The folder of the segments."""
+    return Path(config.gateway.data_dir) / config.journal.dir
+
+
+def new_state(config: Options) -> State:
+    """Empty tables of the configured sizes."""
+    capacity = config.capacity
+    return State(
+        shard=config.gateway.shard, orders=capacity.orders, accounts=capacity.accounts, instruments=capacity.instruments
+    )
+
+
+def boot(config: Config, clock: Clock, *, repair: bool = True) -> Booted:
+    """Rebuild the state. Raises JournalCorrupt when the journal is damaged before its tail."""
+    began = clock.mono_ns()
+    folder = journal_dir(config)
+    folder.mkdir(parents=True, exist_ok=True)
+    state = new_state(config)
+    restored = restore(folder, repair=repair)
+    for refused in restored.refused:
+        log.warning("snapshot passed over", path=str(refused.path), why=refused.why)
+    position = 0
+    if restored.snapshot is not None:
+        load_snapshot(state, restored.snapshot.content)
+        position = restored.snapshot.position
+    replayed = 0
+    for block in restored.recovered.blocks(position):
+        replayed += state.replay(block.data, block.position)
+    recovered = restored.recovered
+    if recovered.truncated_bytes:
+        log.warning("torn tail of the journal was cut", bytes=recovered.truncated_bytes, lost=recovered.synced_bytes_lost)
+    return Booted(state, recovered, replayed, clock.mono_ns() - began)
+
+
+def pack_snapshot(state: State) -> bytes:
+    """The state and the positions of its events as a snapshot's content."""
+    content = state.dump()
+    return HEAD.pack(len(content)) + content + state.positions_dump()
+
+
+def load_snapshot(state: State, content: bytes) -> None:
+    """Fill an empty state from a snapshot's content."""
+    (size,) = HEAD.unpack_from(content)
+    state.load(content[HEAD.size : HEAD.size + size], content[HEAD.size + size :])
+
+
+def write_snapshot(config: Config, state: State, position: int) -> Path:
+    """Store the state as of its last record, whose bytes end at `position`."""
+    store = SnapshotStore(journal_dir(config))
+    return store.write(Snapshot(state.seq, position, state.history, pack_snapshot(state)))
+
+
+def configure(state: State, config: Config, clock: Clock) -> None:
+    """Records for what the configuration has and the journal does not: epoch, instruments, accounts, limits."""
+    world = World(state)
+    wall_ns = clock.wall_ns()
+    history = state.history if any(state.history) else secrets.token_bytes(16)
+    world.start_epoch(state.epoch + 1, history, wall_ns)
+    for item in config.instruments:
+        row = state.quotes.row_of(item.symbol)
+        if row < 0:
+            row = world.list_instrument(
+                item.symbol.encode(), tick_e9=e9(item.tick), lot_e9=e9(item.lot), min_qty_e9=e9(item.min_qty),
+                max_age_ns=item.max_age_ms * 1_000_000, outside_bps_e9=e9(item.outside_bps),
+                asset_class=ASSET_CLASSES.index(item.asset_class), wall_ns=wall_ns,
+            )  # fmt: skip
+        if item.restricted != bool(state.quotes.snapshot(row)["is_restricted"]):
+            world.set_instrument(row, True, False, item.restricted, wall_ns)
+    groups: dict[str, int] = {}
+    for account in config.accounts:
+        _configure_account(state, world, account, groups, wall_ns)
+
+
+def _configure_account(state: State, world: World, account: AccountOptions, groups: dict[str, int], wall_ns: int) -> None:
+    row = state.accounts.get(account.name)
+    if row is None:
+        group = groups.setdefault(account.group or f"account {account.name}", len(groups))
+        row = world.open_account(account.name.encode(), group, e4(account.cash), wall_ns)
+    if account.limits is None:
+        return
+    wanted = fixed_limits(account.limits)
+    known = state.gate.account(row)
+    if not known["has_limits"] or {name: known["limits"][name] for name in wanted} != wanted:
+        world.set_limits(row, wanted, state.limit_versions.get(row, 0) + 1, wall_ns)
+
+
+def fixed_limits(limits: AccountLimits) -> dict[str, int]:
+    """Configured limits in the core's units."""
+    return {
+        "max_order_qty_e9": e9(limits.max_order_qty),
+        "max_order_notional_e4": e4(limits.max_order_notional),
+        "max_position_qty_e9": e9(limits.max_position_qty),
+        "max_gross_e4": e4(limits.max_gross),
+        "leverage_bps_e9": e9(limits.leverage_bps),
+        "collar_bps_e9": e9(limits.collar_bps),
+        "max_open_orders": limits.max_open_orders,
+        "order_rate_per_s": limits.order_rate_per_s,
+        "order_burst": limits.order_burst,
+        "msg_rate_per_s": limits.msg_rate_per_s,
+        "msg_burst": limits.msg_burst,
+    }
+
+
+class EventReader:
+    """Single frames of the journal by position, for resumes and repeated answers."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._files: dict[int, int] = {}
+
+    def read(self, position: int) -> bytes:
+        """The whole frame at a position; empty while the writer's thread has not written it yet."""
+        number, offset = split_position(position)
+        fd = self._files.get(number)
+        if fd is None:
+            fd = self._files[number] = os.open(self._folder / f"{number:08d}.seg", os.O_RDONLY)
+        data = os.pread(fd, 1024, offset)
+        size = int.from_bytes(data[:4], "little")
+        if size > len(data):
+            data = os.pread(fd, size, offset)
+        return data[:size]
+
+    def close(self) -> None:
+        """Close the segments."""
+        for fd in self._files.values():
+            os.close(fd)
+        self._files.clear()
