@@ -123,6 +123,11 @@ class Engine:
         while (effect := state.next_effect(durable_seq)) is not None:
             router.handle(*effect)
 
+    def journal_failed(self, cause: str) -> None:
+        """The writer reports an error of the disk: nothing more is acknowledged (reliability.md, section 1)."""
+        if self.is_admitting:
+            self._journal_stopped(cause)
+
     def _journal_stopped(self, cause: str) -> None:
         self.is_admitting = False
         self.stop_cause = cause

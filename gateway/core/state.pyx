@@ -184,6 +184,10 @@ cdef class State:
 
     # --- applying records ----------------------------------------------------------------------------------------
 
+    def history_text(self) -> bytes:
+        """The five characters of the history in broker-side ids."""
+        return self.history_tag[:5]
+
     def counts(self) -> dict:
         """Number of records of each kind since the state was built, by `hotpath.records.Kind` value."""
         return {kind: self.kind_counts[kind] for kind in range(96) if self.kind_counts[kind]}

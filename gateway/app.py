@@ -1,0 +1,250 @@
+"""The gateway process: what exists, how it is wired, how it starts and ends. Nothing else constructs things with side effects."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+import structlog
+import uvloop
+
+from brokers.sim.link import SimAdapter, SimLinkConfig
+from gateway import boot
+from gateway.clock import Clock, SystemClock
+from gateway.config import Config
+from gateway.contracts.asyncapi import spec_sha256
+from gateway.core.world import World
+from gateway.engine import Engine
+from gateway.feeds.binance import BinanceFeed
+from gateway.journal.writer import JournalWriter
+from gateway.ops.http import OpsServer
+from gateway.secret_store import read_secret
+from gateway.stream.keys import Key, KeyRing, make_key, public_bytes
+from gateway.stream.server import StreamServer
+from gateway.timers import Timers
+from hotpath.hist import Histogram
+
+log = structlog.get_logger("gateway")
+TIMER_NS = 10_000_000
+DRAIN_S = 0.2
+DAY_NS = 86_400_000_000_000
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """What a supervisor or a test wants to know once the gateway accepts connections."""
+
+    ws_port: int
+    http_port: int
+    seq: int
+    digest: str
+    replayed: int
+    boot_ms: int
+
+
+class Gateway:
+    """One shard's process, from the disk to the sockets."""
+
+    def __init__(self, config: Config, *, environ: Mapping[str, str], clock: Clock | None = None) -> None:
+        self.config = config
+        self.environ = environ
+        self.clock = clock or SystemClock()
+        self.timers = Timers()
+        self.loop_lag = Histogram()
+        self.collection = Histogram()
+        self.stopping = asyncio.Event()
+        self.is_durable = config.journal.durability == "disk"
+
+    # --- start -------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> Ready:
+        """Recover, then open everything. Raises JournalCorrupt or ConfigError before anything is opened."""
+        config = self.config
+        loop = asyncio.get_running_loop()
+        self.loop = loop
+        keys = self._keys()
+        booted = boot.boot(config, self.clock)
+        self.state = booted.state
+        digest = self.state.digest()
+        recovered = booted.recovered
+        boot.configure(self.state, config, self.clock)
+        folder = boot.journal_dir(config)
+        self.journal = JournalWriter(
+            str(folder), history_id=self.state.history, position=recovered.next_position, last_seq=recovered.last_seq,
+            epoch=self.state.epoch, segment_bytes=config.journal.segment_bytes, fsync=self.is_durable,
+            gap_ns_max=config.journal.commit_gap_us_max * 1_000,
+        )  # fmt: skip
+        self.events = boot.EventReader(folder)
+        adapter_config = self._adapter_config()
+        self.adapter = SimAdapter(adapter_config, self)
+        self.engine = Engine(
+            state=self.state, journal=self.journal, clock=self.clock, adapter=self.adapter, is_durable=self.is_durable,
+            later=self._later, soon=loop.call_soon, read_frame=self.events.read,
+        )  # fmt: skip
+        self.stream = StreamServer(
+            engine=self.engine, keys=keys, options=config.gateway, limits=config.limits.api, is_durable=self.is_durable,
+            spec=spec_sha256(),
+        )  # fmt: skip
+        self._roll_day()
+        self._map_symbols()
+        self.engine.recover()
+        loop.add_reader(self.journal.eventfd, self._on_durable)
+        self.feeds = [self._feed(options) for options in config.feeds]
+        await self.adapter.open()
+        for feed in self.feeds:
+            await feed.open()
+        ws_port = await self.stream.start()
+        self.ops = OpsServer(self)
+        http_port = await self.ops.start()
+        self._start_timers()
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        boot_ms = booted.took_ns // 1_000_000
+        log.info("gateway is up", ws_port=ws_port, http_port=http_port, seq=self.state.seq, replayed=booted.replayed)
+        return Ready(ws_port, http_port, recovered.last_seq, digest, booted.replayed, boot_ms)
+
+    def _keys(self) -> KeyRing:
+        accounts = [account.name for account in self.config.accounts]
+        data_dir = Path(self.config.gateway.data_dir)
+        keys: list[Key] = []
+        for options in self.config.keys:
+            if options.kind == "hmac":
+                file = data_dir / options.secret_file if options.secret_file else None
+                secret = read_secret(
+                    f"keys.{options.name}", env=options.secret_env, file=file,
+                    create=options.create and self.config.gateway.mode == "paper", environ=self.environ,
+                )  # fmt: skip
+            else:
+                secret = public_bytes(options)
+            keys.append(make_key(options, secret, self.config.limits.api, accounts))
+        return KeyRing(keys)
+
+    def _adapter_config(self) -> SimLinkConfig:
+        options = self.config.broker.sim
+        data_dir = Path(self.config.gateway.data_dir)
+        secret = read_secret(
+            "broker.sim", env=options.secret_env, file=data_dir / options.secret_file if options.secret_file else None,
+            create=self.config.gateway.mode == "paper", environ=self.environ,
+        )  # fmt: skip
+        scheme, _, place = options.address.partition("://")
+        host, _, port = place.rpartition(":")
+        return SimLinkConfig(
+            host=host if scheme == "tcp" else "127.0.0.1", port=int(port) if scheme == "tcp" else 0,
+            unix=place if scheme == "unix" else "", key=options.key, secret=secret.hex(),
+            shard=self.state.shard, history=self.state.history_text(),
+        )  # fmt: skip
+
+    def _map_symbols(self) -> None:
+        for item in self.config.instruments:
+            self.engine.parser.map_symbol(item.feed_name, self.state.quotes.row_of(item.symbol))
+
+    def _feed(self, options: object) -> BinanceFeed:
+        return BinanceFeed(
+            name=options.name, url=options.url, idle_ms=options.idle_ms, on_frame=self.engine.on_feed_frame,  # type: ignore[attr-defined]
+            on_state=self._on_feed_state,
+        )  # fmt: skip
+
+    def _on_feed_state(self, name: str, up: bool, cause: str) -> None:
+        log.info("feed", feed=name, up=up, cause=cause)
+        if up:
+            for item in self.config.instruments:
+                self.state.quotes.reset(self.state.quotes.row_of(item.symbol))
+
+    # --- the sink of broker reports: the engine exists before the first of them ---------------------------------------
+
+    def on_report(self, report: object) -> None:
+        self.engine.on_report(report)  # type: ignore[arg-type]
+
+    def on_link(self, up: bool, cause: str) -> None:
+        self.engine.on_link(up, cause)
+
+    def on_writable(self) -> None:
+        self.engine.on_writable()
+
+    # --- loop --------------------------------------------------------------------------------------------------------
+
+    def _on_durable(self) -> None:
+        self.journal.take_event()
+        if self.journal.failed:
+            self.engine.journal_failed(f"{self.journal.failed_op}: {os.strerror(self.journal.failed)}")
+            return
+        self.engine.on_durable()
+
+    def _later(self, delay_ns: int, call: Callable[[], None]) -> None:
+        self.loop.call_later(delay_ns / 1e9, call)
+
+    def _start_timers(self) -> None:
+        limits = self.config.limits.api
+        self._due_ns = self.clock.mono_ns() + TIMER_NS
+        self.timers.every(self.loop, TIMER_NS, self._tick)
+        self.timers.every(self.loop, limits.hb_ms * 1_000_000, self.stream.heartbeat)
+        self.timers.every(self.loop, 60_000_000_000, self._roll_day)
+        self.timers.every(self.loop, 30_000_000_000, self._collect)
+
+    def _tick(self) -> None:
+        now = self.clock.mono_ns()
+        self.loop_lag.record(max(0, now - self._due_ns))
+        self._due_ns = now + TIMER_NS
+        self.engine.on_timer()
+
+    def _roll_day(self) -> None:
+        """`day` orders end with their session; around the clock that is midnight UTC."""
+        end = (self.clock.wall_ns() // DAY_NS + 1) * DAY_NS
+        for row in range(self.state.quotes.count):
+            self.engine.intake.set_day_end(row, end)
+
+    def _collect(self) -> None:
+        """A collection of the young generation when nothing is under way; the start-up heap is frozen."""
+        if self.engine.fanout.depth() == 0:
+            began = self.clock.mono_ns()
+            gc.collect(1)
+            self.collection.record(self.clock.mono_ns() - began)
+
+    # --- end ---------------------------------------------------------------------------------------------------------
+
+    async def stop(self, reason: str = "shutdown") -> str:
+        """The orderly end: tell the clients, sync the journal, store a snapshot; returns the state digest."""
+        await self.stream.drain(reason)
+        await asyncio.sleep(0)
+        self.timers.cancel()
+        for feed in self.feeds:
+            await feed.close()
+        await self.adapter.close()
+        World(self.state).stopped(self.clock.wall_ns())
+        self.engine.flush()
+        self.loop.remove_reader(self.journal.eventfd)
+        self.journal.close()
+        if not self.journal.failed:
+            self.engine.on_durable()
+        await self.stream.close()
+        await self.ops.close()
+        self.events.close()
+        gc.enable()
+        digest = self.state.digest()
+        if not self.journal.failed:
+            boot.write_snapshot(self.config, self.state, self.journal.position)
+        log.info("gateway has stopped", seq=self.state.seq, digest=digest)
+        return digest
+
+
+def run(config: Config, environ: Mapping[str, str], announce: Callable[[Ready], None]) -> int:
+    """Run until SIGTERM or SIGINT; the exit status. `announce` is called once the ports are open."""
+    if config.gateway.pin_cpu >= 0:
+        os.sched_setaffinity(0, {config.gateway.pin_cpu})
+
+    async def main() -> int:
+        gateway = Gateway(config, environ=environ)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, gateway.stopping.set)
+        announce(await gateway.start())
+        await gateway.stopping.wait()
+        await gateway.stop()
+        return 1 if gateway.journal.failed else 0
+
+    return uvloop.run(main())
