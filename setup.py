@@ -56,6 +56,7 @@ def extensions() -> list[Extension]:
 
 
 setup(
+    options={"build_ext": {"parallel": os.cpu_count() or 1}},
     ext_modules=[]
     if BUILD == "none"
     else cythonize(

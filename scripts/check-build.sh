@@ -14,7 +14,7 @@ cd "$COPY"
 find . -name '*.p*' -type f -not -path './build/*' -print0 | while IFS= read -r -d '' file; do
     [ -e "$ROOT/$file" ] || rm -f "$file"     # gone from the tree since the last copy
 done
-if ! "$ROOT/.venv/bin/python" setup.py build_ext --inplace --parallel "$(getconf _NPROCESSORS_ONLN)" >build.log 2>&1; then
+if ! "$ROOT/.venv/bin/python" setup.py build_ext --inplace >build.log 2>&1; then
     tail -n 40 build.log >&2
     exit 1
 fi

@@ -106,9 +106,7 @@ build_native() {
         return
     fi
     mkdir -p build
-    local jobs
-    jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
-    if ! BACKSTAY_BUILD="${BACKSTAY_BUILD:-release}" "$VENV/bin/python" setup.py build_ext --inplace --parallel "$jobs" \
+    if ! BACKSTAY_BUILD="${BACKSTAY_BUILD:-release}" "$VENV/bin/python" setup.py build_ext --inplace \
         >build/native.log 2>&1; then
         grep -E '\.(pyx|pxd|hpp|h|cpp):[0-9]+:.*|error:' build/native.log | grep -v 'note:' | sort -u | head -n 30 >&2 \
             || tail -n 30 build/native.log >&2
