@@ -21,7 +21,7 @@ from gateway.journal.segment import (
     segment_numbers,
     split_position,
 )
-from hotpath.frame import FRAME_MAX_BYTES, find_seq, scan
+from hotpath.frame import FLAG_CONTINUES, FRAME_MAX_BYTES, find_seq, scan, unpack_frame
 
 
 class JournalReader:
@@ -53,7 +53,7 @@ class JournalReader:
         return join_position(numbers[0], PAGE_BYTES) if numbers else FIRST_POSITION
 
     def read_at(self, position: int, max_bytes: int = 1 << 20) -> Block:
-        """Whole atomic groups from ``position``, at most ``max_bytes`` but at least one group; empty when there is none.
+        """Whole atomic groups from ``position``, at most ``max_bytes`` but at least one group; empty when none is.
 
         Go on at ``next_position``, which follows the writer into the next segment. Raises JournalCorrupt (damage before
         the end) and JournalError (``position`` was trimmed or never written).
@@ -129,7 +129,7 @@ class JournalReader:
         while offset < end:
             data = os.pread(self._fd, min(want, end - offset), offset)
             found = scan(data, 0, len(data))
-            take = self._last_group_end(data, max_bytes, found.whole_end)
+            take = _whole_groups(data, found.whole_end, max_bytes)
             if take or not found.end or len(data) >= end - offset:
                 break
             want *= 2  # an atomic group longer than what was asked
@@ -143,12 +143,18 @@ class JournalReader:
             raise JournalCorrupt(str(path), offset + found.end, found.last_seq + 1 if found.frames else 0, "bad frame")
         return _empty(position)
 
-    @staticmethod
-    def _last_group_end(data: bytes, max_bytes: int, fallback: int) -> int:
-        """End of the last group that fits in ``max_bytes``; of all that was read when the first one alone is longer."""
-        if fallback <= max_bytes:
-            return fallback
-        return scan(data, 0, min(max_bytes, len(data))).whole_end or fallback
+
+def _whole_groups(data: bytes, found_end: int, max_bytes: int) -> int:
+    """End of the last group that ends by ``max_bytes``; the end of the first group when that alone is longer."""
+    if found_end <= max_bytes:
+        return found_end
+    if end := scan(data, 0, min(max_bytes, found_end)).whole_end:
+        return end
+    while True:
+        frame = unpack_frame(data, end)
+        end += frame.space
+        if not frame.flags & FLAG_CONTINUES:
+            return end
 
 
 def _empty(position: int) -> Block:

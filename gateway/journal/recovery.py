@@ -11,7 +11,7 @@ may reach the disk in any order, so a crash may leave a hole in the last commits
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +49,9 @@ from hotpath.frame import (
 _WHY = {SCAN_END: "bytes after the end", SCAN_BAD: "bad frame", SCAN_SEQ: "seq gap", SCAN_EPOCH: "epoch went back"}
 
 
+Progress = Callable[[int, int], None]
+
+
 class Block(NamedTuple):
     """A run of whole, sound frames. ``position`` is that of its first byte, ``next_position`` where to go on."""
 
@@ -61,7 +64,7 @@ class Block(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SegmentRange:
-    """The sound part of one used segment."""
+    """The sound part of one used segment; ``end`` 0: only its header was checked."""
 
     header: SegmentHeader
     end: int
@@ -97,16 +100,22 @@ class Recovered:
             if number < from_segment:
                 continue
             start = max(PAGE_BYTES, from_offset) if number == from_segment else PAGE_BYTES
-            if used.end <= start:
+            if 0 < used.end <= start:
                 continue
             path = self.directory / segment_name(number)
-            data = read_segment(path, used.end)
-            checked = scan(data, start, used.end)
-            if checked.end != used.end or checked.last_seq != used.last_seq:
-                raise JournalCorrupt(str(path), checked.end, checked.last_seq + 1, "changed since it was validated")
-            view = memoryview(data)[start : used.end]
+            data = read_segment(path, used.end or None)
+            checked = scan(data, start, len(data))
+            if not checked.frames and used.end == 0:
+                continue
+            if checked.last_seq != used.last_seq or used.end not in (0, checked.end):
+                raise JournalCorrupt(
+                    str(path), checked.end, checked.last_seq + 1, "not what the segments around it say"
+                )
+            view = memoryview(data)[start : checked.end]
             first_seq = used.last_seq - checked.frames + 1
-            yield Block(view, join_position(number, start), join_position(number, used.end), first_seq, used.last_seq)
+            yield Block(
+                view, join_position(number, start), join_position(number, checked.end), first_seq, used.last_seq
+            )
 
     def find(self, seq: int) -> int:
         """Position of the frame ``seq``; next_position when seq is last_seq + 1."""
@@ -120,10 +129,13 @@ class Recovered:
         raise JournalError(f"seq {seq} is not in the journal: {self.first_seq}..{self.last_seq}")
 
 
-def recover(directory: str | os.PathLike[str], *, repair: bool = True, since: int = 0) -> Recovered:
+def recover(
+    directory: str | os.PathLike[str], *, repair: bool = True, since: int = 0, progress: Progress | None = None
+) -> Recovered:
     """Validate the journal in ``directory``; with ``repair`` cut a torn tail and make what stays durable.
 
     ``since`` is a position that a snapshot covers: segments before the one that holds it are checked by header only.
+    ``progress`` is told segments done and segments in all.
     Raises JournalCorrupt (damage that is not a torn tail) and JournalError (a writer is at work; not a journal).
     """
     path = Path(directory)
@@ -135,7 +147,7 @@ def recover(directory: str | os.PathLike[str], *, repair: bool = True, since: in
         headers = _used_headers(path, numbers, repair)
         if not headers:
             return Recovered(path, b"", 0, 1, 0, FIRST_POSITION, 0, (), 0, 0, True)
-        return _validate(path, headers, repair, split_position(since)[0])
+        return _validate(path, headers, repair, split_position(since)[0], progress)
 
 
 def read_segment(path: Path, limit: int | None = None) -> bytearray:
@@ -184,12 +196,17 @@ def _used_headers(path: Path, numbers: list[int], repair: bool) -> list[SegmentH
         if first_nonzero(data, min(HEADER_BYTES, len(data)), len(data)) != len(data):
             raise JournalCorrupt(str(file), 0, 0, "damaged segment header")
         if repair and first_nonzero(data, 0, len(data)) != len(data):
-            file.unlink()  # torn while its header was being written: the writer prepares it anew
-            _sync(path)
+            _overwrite(file, [(0, memoryview(bytes(HEADER_BYTES)))])  # torn while its header was being written
+    if repair and not headers:  # no frame was ever written: begin anew, whatever size these files have
+        for number in numbers:
+            (path / segment_name(number)).unlink()
+        sync_directory(path)
     return headers
 
 
-def _validate(path: Path, headers: list[SegmentHeader], repair: bool, since_segment: int) -> Recovered:
+def _validate(
+    path: Path, headers: list[SegmentHeader], repair: bool, since_segment: int, progress: Progress | None
+) -> Recovered:
     ranges: list[SegmentRange] = []
     epoch, chain = headers[0].epoch, None  # older segments may have been trimmed: the first chain meets nothing
     for header, following in zip(headers, [*headers[1:], None], strict=True):
@@ -210,6 +227,8 @@ def _validate(path: Path, headers: list[SegmentHeader], repair: bool, since_segm
             chain = _digest(data, found.end)
         epoch = found.epoch
         ranges.append(SegmentRange(header, found.whole_end, found.whole_last_seq, found.whole_frames))
+        if progress is not None:
+            progress(len(ranges), len(headers))
     return Recovered(
         directory=path,
         history_id=headers[0].history_id,
@@ -275,7 +294,7 @@ def _settle_tail(file: Path, data: bytearray, found: Scan, header: SegmentHeader
     synced_end = mark.end if mark is not None and mark.is_synced else PAGE_BYTES
     has_junk = found.code != SCAN_END or first_nonzero(data, found.end, len(data)) != len(data)
     if has_junk:
-        later = find_frame(data, found.end + FRAME_ALIGN_BYTES, len(data))
+        later = find_frame(data, min(found.end + FRAME_ALIGN_BYTES, len(data)), len(data))
         if found.code in (SCAN_SEQ, SCAN_EPOCH) or (later >= 0 and found.end < synced_end):
             what = _WHY[found.code] if later < 0 else f"{_WHY[found.code]}, sound again at offset {later}"
             raise JournalCorrupt(str(file), found.end, found.last_seq + 1, what)
@@ -287,30 +306,27 @@ def _settle_tail(file: Path, data: bytearray, found: Scan, header: SegmentHeader
         number = mark.number if mark is not None else 0
         is_short = len(data) < header.segment_bytes
         zeros = max(len(data), header.segment_bytes) - cut if is_cut or is_short else 0
-        _rewrite(file, data, min(synced_end, cut), cut, zeros)
-        _write_mark(file, Mark(cut, found.whole_last_seq, number + 1, is_clean=False, is_synced=True))
+        start = min(synced_end, cut)
+        _overwrite(file, [(start, memoryview(data)[start:cut]), (cut, memoryview(bytes(zeros)))])
+        renewed = Mark(cut, found.whole_last_seq, number + 1, is_clean=False, is_synced=True)
+        offset, packed = pack_mark(renewed)
+        _overwrite(file, [(offset, memoryview(packed))])
     return _Tail(truncated, max(0, synced_end - cut), is_clean)
 
 
-def _rewrite(file: Path, data: bytearray, start: int, cut: int, zeros: int) -> None:
-    """Write the untrusted tail again and sync it: after a failed sync the cache may show what the disk never got."""
+def _overwrite(file: Path, pieces: list[tuple[int, memoryview]]) -> None:
+    """Write and sync. The untrusted tail too: after a failed sync the cache may show what the disk never got."""
     with file.open("r+b", buffering=0) as out:
-        for offset, content in ((start, memoryview(data)[start:cut]), (cut, memoryview(bytes(zeros)))):
+        for offset, content in pieces:
             at = 0
             while at < len(content):
                 at += os.pwrite(out.fileno(), content[at:], offset + at)
         os.fsync(out.fileno())
-    _sync(file.parent)
+    sync_directory(file.parent)
 
 
-def _write_mark(file: Path, mark: Mark) -> None:
-    offset, packed = pack_mark(mark)
-    with file.open("r+b", buffering=0) as out:
-        os.pwrite(out.fileno(), packed, offset)
-        os.fsync(out.fileno())
-
-
-def _sync(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
+    """Make names in a folder durable."""
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(fd)

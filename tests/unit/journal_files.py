@@ -1,6 +1,8 @@
 """Builds small journals on disk and waits for the writer by its eventfd, for the journal's tests."""
 
+import os
 import select
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +14,14 @@ from hotpath.frame import FLAG_CONTINUES, Frame, pack_frame, unpack_frame
 
 HISTORY = bytes(range(16))
 SMALL = {"segment_bytes": 16384, "buffer_bytes": 8192}
+
+
+@contextmanager
+def fast_folder() -> Iterator[Path]:
+    """A folder in memory where the machine has one: tests of bytes need no disk behind their thousand syncs."""
+    memory = "/dev/shm"
+    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as name:
+        yield Path(name)
 
 
 def payload_of(seq: int) -> bytes:
@@ -31,10 +41,8 @@ def run_of(seqs: Sequence[int], *, is_group: bool = False) -> bytes:
 
 def open_writer(directory: Path, recovered: Recovered | None = None, **options: Any) -> JournalWriter:
     found = recovered if recovered is not None else recover(directory)
-    settings: dict[str, Any] = {**SMALL, **options}
-    return JournalWriter(
-        str(directory), history_id=HISTORY, position=found.next_position, last_seq=found.last_seq, epoch=7, **settings
-    )
+    settings: dict[str, Any] = {"history_id": HISTORY, **SMALL, **options}
+    return JournalWriter(str(directory), position=found.next_position, last_seq=found.last_seq, epoch=7, **settings)
 
 
 @contextmanager
@@ -57,12 +65,15 @@ class Waiter:
     def wait(self, seq: int) -> int:
         """Until ``seq`` is durable or the writer failed; returns durable_seq."""
         while (durable := self._writer.take_event()) < seq and not self._writer.failed:
-            assert self._poll.poll(30_000), "the writer said nothing for 30 s"
+            self.poll()
         return max(durable, self._writer.durable_seq)
+
+    def poll(self) -> None:
+        assert self._poll.poll(30_000), "the writer said nothing for 30 s"
 
     def until_prepared(self, segment_no: int) -> None:
         while self._writer.stats().prepared_segment < segment_no and not (self._writer.failed or self._writer.is_low):
-            assert self._poll.poll(30_000), "the writer said nothing for 30 s"
+            self.poll()
             self._writer.take_event()
 
 
