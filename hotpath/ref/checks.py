@@ -14,6 +14,8 @@ from hotpath.ref.fixed import E9
 from hotpath.ref.ledger import LIMIT_FIELDS, Account, Pair, booked, fits
 from hotpath.ref.rules import SCOPE_INSTRUMENT, Ask, Decider, Quotes, Refused
 
+SIDES = (Side.BUY, Side.SELL)
+
 
 class Gate:
     """The same calls as the compiled gate; those that move state answer 0, or -1 with nothing changed."""
@@ -98,7 +100,7 @@ class Gate:
         resting: bool = False,
     ) -> int:
         row = self.accounts.get(account)
-        if row is None or instrument >= self.quotes.capacity or min(old_qty_e9, qty_e9, px_e9) < 0:
+        if row is None or instrument >= self.quotes.capacity or side not in SIDES or min(old_qty_e9, qty_e9, px_e9) < 0:
             return -1
         book = self.resting.get((row.group, instrument, side), {})
         if resting and old_px_e9 > 0 and old_px_e9 not in book:
@@ -125,7 +127,7 @@ class Gate:
 
     def fill_py(self, account: int, instrument: int, side: int, qty_e9: int, px_e9: int, fee_e4: int = 0) -> int:
         row = self.accounts.get(account)
-        if row is None or instrument >= self.quotes.capacity or qty_e9 <= 0 or px_e9 <= 0:
+        if row is None or instrument >= self.quotes.capacity or side not in SIDES or qty_e9 <= 0 or px_e9 <= 0:
             return -1
         before = self.pairs.get((account, instrument)) or Pair(account, instrument)
         try:
