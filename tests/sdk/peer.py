@@ -66,7 +66,11 @@ class Session(WSListener):
         assert self.transport is not None
         if self.peer.checking:
             self.peer.check("out", raw)
-        self.transport.send(WSMsgType.TEXT, raw)
+        self.peer.frames_sent += 1
+        if self.peer.frames_sent == self.peer.drop_at:
+            self.drop()
+        if self in self.peer.sessions:
+            self.transport.send(WSMsgType.TEXT, raw)
 
     def err(self, re: int, code: str, retry: str, **more: Any) -> None:
         self.send(t="err", re=re, code=code, retry=retry, text="scripted", **more)
@@ -96,6 +100,9 @@ class Peer:
         self.journal: list[Frame] = []
         self.orders: dict[str, Frame] = {}
         self.history = "h-1"
+        self.answers: dict[tuple[object, ...], Frame] = {}
+        self.drop_at = 0
+        self.frames_sent = 0
         self.trimmed_to = 0
         self.auto_new = True
         self.hb_ms = 1000
@@ -123,8 +130,15 @@ class Peer:
         return f"ws://127.0.0.1:{self.port}/v1/ws"
 
     def apply(self, session: Session, request: Frame) -> None:
-        """What a gateway does with a request."""
+        """What a gateway does with a request; a repeated one gets its answer again."""
+        key = _retry_key(request)
+        if key is not None and key in self.answers:
+            session.send(**self.answers[key], re=request["id"], dup=True)
+            return
+        before = len(self.journal)
         getattr(self, f"_{request['t']}")(session, request)
+        if key is not None and len(self.journal) > before:
+            self.answers[key] = self.journal[before]
 
     def _auth(self, session: Session, request: Frame) -> None:
         lines = "\n".join(("backstay-auth-1", self.aud, "bm9uY2U=", request["key"], request["session"]))
@@ -159,10 +173,6 @@ class Peer:
 
     def _place(self, session: Session, request: Frame) -> None:
         name = request["cl_ord_id"]
-        known = next((e for e in self.journal if e["t"] == "accepted" and e["cl_ord_id"] == name), None)
-        if known is not None:
-            session.send(**known, re=request["id"], dup=True)
-            return
         if request.get("dry"):
             session.send(t="res", re=request["id"], what="dry", limits=[{"control": "SZ-MAX-QTY", "scope": "global"}])
             return
@@ -275,3 +285,12 @@ class Peer:
         """Tell every session the head."""
         for session in self.sessions:
             session.send(t="hb", ts_ns=time.time_ns(), heads={ACCOUNT: len(self.journal)})
+
+
+def _retry_key(request: Frame) -> tuple[object, ...] | None:
+    """What makes two requests the same one."""
+    if request["t"] == "batch":
+        return ("batch", *(item["cl_ord_id"] for item in request["items"]))
+    if request["t"] in ("place", "replace"):
+        return (request["t"], request["cl_ord_id"], request.get("rev"))
+    return None

@@ -60,7 +60,7 @@ class Gateway:
     """A session with the order gateway.
 
     >>> async with Gateway(url, key=key, secret=secret, account=account, session="docs") as gw:
-    ...     order = await gw.buy("BTCUSDT", "0.01", px="10000")
+    ...     order = await gw.buy(symbol, 1, px=low_px)
     ...     _ = await order.working(timeout=5)
     ...     _ = await order.cancel()
     ...     (await order.done(timeout=5)).ord_status
@@ -150,7 +150,7 @@ class Gateway:
         """Place an order to sell; with ``trigger=Stop(...)`` and ``reduce_only=True`` a protective stop.
 
         >>> async with Gateway(url, key=key, secret=secret, account=account, session="docs") as gw:
-        ...     stop = await gw.sell("BTCUSDT", "0.01", trigger=Stop("1000"), tif="gtc")
+        ...     stop = await gw.sell(symbol, 1, trigger=Stop(low_px), tif="gtc")
         ...     status = stop.ord_status
         ...     _ = await stop.cancel()
         >>> status
@@ -187,9 +187,9 @@ class Gateway:
         """All or nothing: up to 100 items in one journal record. Returns the orders that its ``new`` items placed.
 
         >>> async with Gateway(url, key=key, secret=secret, account=account, session="docs") as gw:
-        ...     pair = [gw.new("buy", "BTCUSDT", "0.01", px=px) for px in ("10000", "10001")]
+        ...     pair = [gw.new("buy", symbol, qty, px=low_px) for qty in (1, 2)]
         ...     orders = await gw.batch(pair)
-        ...     _ = await gw.cancel_all(symbol="BTCUSDT")
+        ...     _ = await gw.cancel_all(symbol=symbol)
         >>> len(orders)
         2
         """
@@ -288,8 +288,8 @@ class Gateway:
         ``idle`` seconds without an event give ``Idle``; a queue of more than ``limit`` events gives ``Lagged``.
 
         >>> async with Gateway(url, key=key, secret=secret, account=account, session="docs") as gw:
-        ...     events = gw.events(symbol="BTCUSDT")
-        ...     order = await gw.buy("BTCUSDT", "0.01", px="10000")
+        ...     events = gw.events(symbol=symbol)
+        ...     order = await gw.buy(symbol, 1, px=low_px)
         ...     first = await anext(events)
         ...     _ = await order.cancel()
         >>> type(first).__name__
