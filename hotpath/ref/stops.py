@@ -1,8 +1,8 @@
 """Twin of hotpath.stops: every order by itself in one dict, everything else by looking at all of them and sorting.
 
-A trailing stop is its stop price: it goes to round(price -+ offset) whenever that is tighter. The order in which stops at
-one price fire is the order of arrival there: arming, or for a trailing stop its last move. Stops that one price moves
-together arrive by (bps after amount, offset, tick), then in the order in which they would have fired before.
+A trailing stop is its stop price: it goes to round(price -+ offset) whenever that is tighter. The order in which stops
+at one price fire is the order of arrival there: arming, or for a trailing stop its last move. Stops that one price
+moves together arrive by (bps after amount, offset, tick), then in the order in which they would have fired before.
 """
 
 from dataclasses import dataclass, field

@@ -43,8 +43,15 @@ class Market:
         return max(1, (self.center + self.draw.randint(-self.reach, self.reach)) * self.tick + off_tick)
 
     def arm(self) -> None:
-        handle, line = self.draw.randrange(HANDLES + 1), (self.draw.randrange(INSTRUMENTS), self.draw.choice((0, 0, 1, 5)))
-        place = (handle, *line, self.draw.choice((0, 1, 0, 1, 2)) if self.draw.random() < 0.1 else self.draw.randrange(2))
+        handle, line = (
+            self.draw.randrange(HANDLES + 1),
+            (self.draw.randrange(INSTRUMENTS), self.draw.choice((0, 0, 1, 5))),
+        )
+        place = (
+            handle,
+            *line,
+            self.draw.choice((0, 1, 0, 1, 2)) if self.draw.random() < 0.1 else self.draw.randrange(2),
+        )
         px_e9 = self.price()
         assert self.kernel.arm_stop(*place, px_e9) == self.twin.arm_stop(*place, px_e9), (place, px_e9)
 
