@@ -67,3 +67,9 @@ def test_what_was_seen_is_counted() -> None:
     check("out", b'{"t":"err","re":1,"code":"BUSY","retry":"later","text":"wait"}')
     assert check.seen == {("in", "place"), ("out", "err")}
     assert check.codes_seen == {"BUSY"}
+
+
+def test_the_guide_covers_each_request() -> None:
+    text = (ROOT / "docs" / "order-api.md").read_text()
+    shown = {json.loads(block)["t"] for block in FENCE.findall(text)}
+    assert {"auth", "subscribe", "place", "replace", "cancel", "cancel_all", "batch", "get"} <= shown

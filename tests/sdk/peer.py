@@ -208,7 +208,7 @@ class Peer:
         if state is None:
             session.err(request["id"], "UNKNOWN_ORDER", "never")
         elif state["ord_status"] in DONE:
-            session.err(request["id"], "ORDER_DONE", "never", detail={"ord_status": state["ord_status"]})
+            session.err(request["id"], "ORDER_DONE", "never", detail={"order": state})
         else:
             name = request["cl_ord_id"]
             self.record("pending_cancel", name, asker=session, re=request["id"], pending="cancel", reason="request")

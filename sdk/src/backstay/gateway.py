@@ -406,7 +406,7 @@ class Gateway:
             self._follower.account = welcome.accounts[0]
         self._link = link
         link.watch(welcome.hb_ms / 1000)
-        self._asker.connected(link, welcome.limits.unanswered)
+        self._asker.connected(link, max(1, welcome.limits.unanswered - 1))  # one is kept for subscribe
         self._follower.connected()
         self._subscribe(self._follower.cursor())
 

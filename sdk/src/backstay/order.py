@@ -119,7 +119,7 @@ class Order:
         try:
             await self._gateway.ask(wire.Cancel, {"cl_ord_id": self.cl_ord_id}, timeout)
         except Refused as refused:
-            status = refused.detail.get("ord_status", self.state.ord_status)
+            status = refused.detail.get("order", {}).get("ord_status", self.state.ord_status)
             if refused.code != "ORDER_DONE" or status != "canceled":
                 raise
         return self
