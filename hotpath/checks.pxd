@@ -23,6 +23,7 @@ cdef extern from "hotpath/src/gate.hpp" namespace "backstay" nogil:
         int64_t count
     cppclass RestingBook:
         RestingBook()
+        void prefetch(uint32_t group, uint32_t instrument, int side) noexcept
         int64_t best(uint32_t group, uint32_t instrument, int side) noexcept
         void add(uint32_t group, uint32_t instrument, int side, int64_t px_e9, int64_t count) noexcept
         bint has(uint32_t group, uint32_t instrument, int side, int64_t px_e9) noexcept

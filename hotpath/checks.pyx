@@ -20,6 +20,7 @@ from hotpath.rules cimport (
 
 cdef extern from "hotpath/src/gate.hpp" namespace "backstay" nogil:
     int add_i64(int64_t a, int64_t b, int64_t* out) noexcept
+    void prefetch_row[Row](const Row* row) noexcept
 
 cdef enum:
     DUMP_MAGIC = 0x31475342                  # "BSG1"
@@ -135,8 +136,12 @@ cdef class Gate:
         memset(out, 0, sizeof(Decision))
         if rq.instrument >= self.quotes.count:
             return refuse(out, SESSION_CAL, SCOPE_INSTRUMENT, UNIT_NONE, 0, 0, 0, UNIT_NONE)
-        cdef AccountRow* account = self.opened(rq.account, rq.instrument)
+        if rq.account < self.account_capacity:
+            prefetch_row(self.accounts + rq.account)
         cdef const PairRow* pair = self.pairs.find(rq.account, rq.instrument)
+        cdef AccountRow* account = self.opened(rq.account, rq.instrument)
+        if account != NULL:
+            self.resting.prefetch(account.group, rq.instrument, SIDE_SELL if rq.side == SIDE_BUY else SIDE_BUY)
         if pair == NULL:
             pair = &EMPTY_PAIR
         look(&v, rq, account, self.quotes.rows + rq.instrument, pair)
