@@ -4,8 +4,8 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from backstay.loop_thread import LoopThread
 
+from backstay.loop_thread import LoopThread
 from tests.sdk.peer import ACCOUNT, SECRET, Peer
 
 

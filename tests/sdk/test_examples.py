@@ -11,9 +11,9 @@ import pkgutil
 import re
 from collections.abc import Iterator
 
-import backstay
 import pytest
 
+import backstay
 from gateway.contracts.export import ROOT
 
 GUIDE = ROOT / "docs" / "sdk.md"

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+
 from backstay import (
     Accepted,
     Gateway,
@@ -17,7 +18,6 @@ from backstay import (
     Trade,
     Unanswered,
 )
-
 from tests.sdk.peer import ACCOUNT, SECRET, Frame, Peer, Session
 
 Scenario = Callable[[Peer], Awaitable[None]]
@@ -312,6 +312,37 @@ def test_a_trimmed_journal_gives_a_snapshot() -> None:
             assert states == ["lost", "snapshot"]
             assert gw.orders["kept"].ord_status == "filled"
             assert gw.seq == len(peer.journal)
+
+    run(scenario)
+
+
+def test_a_gap_that_is_trimmed_gives_a_snapshot_on_the_same_connection() -> None:
+    async def scenario(peer: Peer) -> None:
+        async with client(peer) as gw:
+            events = gw.events()
+            swallowed: list[Frame] = []
+            peer.on_event = lambda session, event: event["seq"] == 2 and not swallowed and not swallowed.append(event)
+            peer.trimmed_to = 99
+            order = await gw.buy("AAPL", 1, px="1")
+            peer.fill(order.cl_ord_id, "1", "1", "1")
+            assert (await order.done(timeout=2)).ord_status == "filled"
+            assert isinstance(await anext(events), Accepted)
+            link = await anext(events)
+            assert isinstance(link, Link)
+            assert link.state == "snapshot"
+
+    run(scenario)
+
+
+def test_who_waits_for_an_order_that_a_snapshot_lacks_is_told() -> None:
+    async def scenario(peer: Peer) -> None:
+        async with client(peer) as gw:
+            order = await gw.buy("AAPL", 1, px="1")
+            peer.sessions[0].drop()
+            peer.history, peer.journal, peer.orders, peer.answers = "h-2", [], {}, {}
+            with pytest.raises(Unanswered):
+                await order.done(timeout=5)
+            assert await gw.settle(order.cl_ord_id) is None
 
     run(scenario)
 

@@ -5,6 +5,9 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
 from backstay import At, Ed25519Secret, HmacSecret, Stop, Trail, load_secret
 from backstay._wire.events import Accepted, Terms, Trade
 from backstay.book import Book
@@ -13,8 +16,6 @@ from backstay.credentials import Credentials, Secret
 from backstay.decimals import decimal_text
 from backstay.gateway import _names
 from backstay.terms import wire_members
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 BYTES = bytes(range(32))
 
@@ -39,12 +40,12 @@ def test_a_secret_is_read_from_each_form(tmp_path: Path) -> None:
     pem = Ed25519PrivateKey.from_private_bytes(BYTES).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     (tmp_path / "a.pem").write_bytes(pem)
     (tmp_path / "a.ed25519").write_text(encoded + "\n")
-    (tmp_path / "a.hmac").write_text(encoded + "\n")
+    (tmp_path / "a.txt").write_text("a long secret of words\n")
     (tmp_path / "b").write_text(f"hmac:{encoded}\n")
     for name in ("a.pem", "a.ed25519"):
         assert load_secret(str(tmp_path / name)) == Ed25519Secret(BYTES)
-    for name in ("a.hmac", "b"):
-        assert load_secret(str(tmp_path / name)) == HmacSecret(BYTES)
+    assert load_secret(str(tmp_path / "b")) == HmacSecret(BYTES)
+    assert load_secret(tmp_path / "a.txt") == HmacSecret(b"a long secret of words")
     assert load_secret(f"ed25519:{encoded}") == Ed25519Secret(BYTES)
     assert encoded not in repr(load_secret(f"hmac:{encoded}"))
 

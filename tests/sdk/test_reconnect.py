@@ -4,8 +4,8 @@ import asyncio
 from decimal import Decimal
 
 import pytest
-from backstay import Event, EventStream, Gateway, Lagged, Stop
 
+from backstay import Event, EventStream, Gateway, Lagged, Stop
 from tests.sdk.peer import ACCOUNT, SECRET, Peer
 
 FRAMES = 30  # more than the session below sends when nothing breaks

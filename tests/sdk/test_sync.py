@@ -6,10 +6,10 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+
 from backstay import Accepted, Refused, Stop
 from backstay.loop_thread import LoopThread
 from backstay.sync import Gateway
-
 from gateway.contracts.export import ROOT
 from tests.sdk.peer import ACCOUNT, SECRET, Peer
 

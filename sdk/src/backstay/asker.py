@@ -56,7 +56,8 @@ class Asker:
         Raises Refused when it is certain that nothing happened, else Unanswered when ``timeout`` seconds have passed.
         """
         if self._failure is not None:
-            raise self._failure
+            failure = self._failure
+            raise Refused(failure.code, failure.retry, failure.text, failure.detail)
         loop = asyncio.get_running_loop()
         asked = Asked(kind, members, loop.create_future())
         now_ns = self._clock.now_ns()

@@ -35,7 +35,7 @@ Secret = Ed25519Secret | HmacSecret
 def load_secret(given: str | Path | Secret) -> Secret:
     """A secret as given, from ``ed25519:BASE64`` or ``hmac:BASE64``, or from a file with one of these or a PEM.
 
-    A file with bare base64 is an HMAC secret where its name ends ``.hmac``, else an Ed25519 seed.
+    A file whose name ends ``.ed25519`` may hold the seed as bare base64; any other bare text is the HMAC secret itself.
 
     >>> load_secret("hmac:c2VjcmV0")
     HmacSecret()
@@ -52,7 +52,9 @@ def load_secret(given: str | Path | Secret) -> Secret:
                 raise ValueError(f"{path} holds no Ed25519 key")
             return Ed25519Secret(private.private_bytes_raw())
         if not text.startswith(("ed25519:", "hmac:")):
-            text = f"{'hmac' if path.suffix == '.hmac' else 'ed25519'}:{text}"
+            if path.suffix != ".ed25519":
+                return HmacSecret(text.encode())
+            text = f"ed25519:{text}"
     kind, _, encoded = text.partition(":")
     raw = base64.b64decode(encoded, validate=True)
     return HmacSecret(raw) if kind == "hmac" else Ed25519Secret(raw)

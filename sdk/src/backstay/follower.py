@@ -9,6 +9,7 @@ from backstay._wire.events import Event, OrderEvent, PositionSet
 from backstay._wire.notices import Heartbeat, Live, OrderState, Snapshot, Sync
 from backstay._wire.requests import Cursor
 from backstay.book import Book
+from backstay.errors import Unanswered
 from backstay.stream import EventStream, Link
 
 Watcher = Callable[[OrderEvent | OrderState], bool]
@@ -72,10 +73,7 @@ class Follower:
             self.seq = part.seq
             for stream in self.streams:
                 stream.jump(part.seq)
-            for cl_ord_id in list(self._watchers):
-                row = self.book.rows.get(cl_ord_id)
-                if row is not None:
-                    self._tell_watchers(cl_ord_id, row.state())
+            self._check_waiters()
 
     def on_live(self, live: Live) -> bool:
         """Caught up; True when it is the first time on this connection."""
@@ -83,16 +81,15 @@ class Follower:
         self._behind = 0
         for stream in self.streams:
             stream.caught_up()
-        if self.live:
-            return False
-        self.live = True
-        if self._lost_at:
+        first, self.live = not self.live, True
+        if self._lost_at or self._state != "resumed":
             replayed = max(0, self.seq - self._lost_seq) if self._state == "resumed" else 0
-            link = Link(self._state, replayed=replayed, gap_s=time.monotonic() - self._lost_at)
+            gap_s = time.monotonic() - self._lost_at if self._lost_at else 0.0
             for stream in self.streams:
-                stream.tell(link)
+                stream.tell(Link(self._state, replayed=replayed, gap_s=gap_s))
+        self._lost_at = 0.0
         self._state = "resumed"
-        return True
+        return first
 
     def on_heartbeat(self, beat: Heartbeat) -> None:
         """A head that stays ahead of us for two heartbeats is an event that was lost."""
@@ -170,6 +167,23 @@ class Follower:
                 future.set_exception(failure)
         self._watchers.clear()
         self._seq_waiters.clear()
+
+    def _check_waiters(self) -> None:
+        """After a snapshot: who waits for an order that it does not have can only ask again."""
+        for cl_ord_id in list(self._watchers):
+            row = self.book.rows.get(cl_ord_id)
+            if row is not None:
+                self._tell_watchers(cl_ord_id, row.state())
+            else:
+                for _, future in self._watchers.pop(cl_ord_id):
+                    if not future.done():
+                        future.set_exception(Unanswered(cl_ord_id, "the snapshot does not have it: settle it"))
+        self._tell_seq_waiters()
+        if self._state == "history":
+            for _, reached in self._seq_waiters:
+                if not reached.done():
+                    reached.set_exception(Unanswered(None, "the gateway was restored from a backup"))
+            self._seq_waiters.clear()
 
     def _tell_watchers(self, cl_ord_id: str, last: OrderEvent | OrderState) -> None:
         row = self.book.rows.get(cl_ord_id)
