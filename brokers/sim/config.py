@@ -11,7 +11,7 @@ from brokers.sim.quirks import Quirks
 
 
 class MarketConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`none`: only the control channel moves the market. `speed`: 0 is as fast as subscribers read; recordings only."""
+    """`none`: only the control channel moves the market. `speed_pct` is the pace of a recording, 0 as fast as read."""
 
     source: Literal["generated", "recorded", "none"] = "generated"
     symbol_count: int = 10
@@ -20,7 +20,7 @@ class MarketConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     start_ms: int = 0  # venue time of the first generated frame; 0 is now
     defects: Defects = Defects()
     file: str = ""
-    speed: int = 1
+    speed_pct: int = 100
     repeats: bool = False
     starts_at: Literal["once", "subscriber"] = "once"
 

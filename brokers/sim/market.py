@@ -249,7 +249,7 @@ def read_frame(at_ns: int, frame: bytes) -> MarketEvent:
 
 
 class Recording:
-    """A `.jsonl.gz` file: receive time in nanoseconds, a space, the frame. Ends with the file, or starts over."""
+    """A `.jsonl` or `.jsonl.gz` file: receive time in nanoseconds, a space, the frame. Ends with it, or starts over."""
 
     def __init__(self, path: Path, *, repeats: bool = False) -> None:
         self.path = path
@@ -259,7 +259,8 @@ class Recording:
         offset_ns = 0
         while True:
             first_ns = at_ns = 0
-            with gzip.open(self.path, "rb") as lines:
+            opened = gzip.open if self.path.suffix == ".gz" else open
+            with opened(self.path, "rb") as lines:
                 for line in lines:
                     stamp, _, frame = line.rstrip(b"\n").partition(b" ")
                     first_ns = first_ns or int(stamp)

@@ -42,7 +42,7 @@ class Pump:
     ) -> None:
         self.is_done = source is None
         self._source = source
-        self._speed = config.speed if config.source == "recorded" else 1
+        self._speed_pct = config.speed_pct if config.source == "recorded" else 100
         self._play = play
         self._end_turn = end_turn
         self._is_backed_up = is_backed_up
@@ -77,11 +77,11 @@ class Pump:
 
     async def _reach(self, at_ns: int) -> None:
         """Wait until the event is due, or, at full speed, until the subscribers have read."""
-        if self._speed == 0:
+        if self._speed_pct == 0:
             while self._is_backed_up():
                 await self._turn(BACKED_UP_WAIT_S)
             return
-        while (wait_ns := self._start_ns + at_ns // self._speed - self._mono_ns()) > 0:
+        while (wait_ns := self._start_ns + at_ns * 100 // self._speed_pct - self._mono_ns()) > 0:
             await self._turn(wait_ns / 1e9)
 
     async def _turn(self, wait_s: float) -> None:
