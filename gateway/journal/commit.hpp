@@ -416,6 +416,7 @@ class Commit {
     // Device pacing. At once while fewer commits are asked than the bound (with a burst of kBurst above it), else at the bound;
     // a gap that doubles with each slow sync and fades with the fast ones, because a virtual disk stalls when synced too often.
     int64_t due_ns() const {
+        if (!o.fsync) return 0;
         int64_t by_rate = credit_ns_ - kBurst * (1000000000 / o.syncs_per_s_max), by_slowness = last_start_ns_ + slow_gap_ns_;
         int64_t due = by_rate > by_slowness ? by_rate : by_slowness, latest = last_start_ns_ + o.gap_ns_max;
         return due < latest ? due : latest;

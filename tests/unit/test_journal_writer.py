@@ -61,12 +61,22 @@ def test_a_changed_segment_size_leaves_the_present_segment_as_it_is(tmp_path: Pa
     assert_history(recover(tmp_path), 600)
 
 
+ONE_A_SECOND: dict[str, int] = {"syncs_per_s_max": 1, "gap_ns_max": 10**10, "slow_sync_ns": 10**12}
+
+
+def use_up_burst(writer: JournalWriter) -> int:
+    """The commits that go out at once before pacing begins; returns the last seq."""
+    waiter = Waiter(writer)
+    for seq in range(1, 18):
+        writer.submit(run_of([seq]), seq)
+        waiter.wait(seq)
+    return 17
+
+
 def test_a_full_buffer_is_back_pressure_and_takes_nothing(tmp_path: Path) -> None:
-    with writing(tmp_path, buffer_bytes=1024, gap_ns_max=10**9, syncs_per_s_max=1) as writer:
-        waiter = Waiter(writer)
-        writer.submit(run_of([1]), 1)
-        waiter.wait(1)  # the next commit is a second away
-        seq = 1 + fill(writer, 2)
+    with writing(tmp_path, buffer_bytes=1024, **ONE_A_SECOND) as writer:
+        seq = use_up_burst(writer)
+        seq += fill(writer, seq + 1)
         assert writer.submitted_seq == seq
         assert writer.queue_bytes > 0
     assert_history(recover(tmp_path), seq)
@@ -120,7 +130,9 @@ def test_without_fsync_frames_are_written_and_clean_after_close(tmp_path: Path) 
         for first in range(1, 400, 4):
             writer.submit(run_of(range(first, first + 4)), first + 3)
             waiter.wait(first + 3)
-        assert writer.stats().sync.count <= writer.stats().rotations
+        report = writer.stats()
+        assert report.sync.count <= report.rotations
+        assert report.gap_ns == 0, "what is not synced is not paced"
     assert_history(recover(tmp_path), 400)
 
 
@@ -172,6 +184,32 @@ def test_a_short_write_is_continued(tmp_path: Path) -> None:
         writer.submit(run_of(range(1, 6)), 5)
         assert Waiter(writer).wait(5) == 5
     assert_history(recover(tmp_path), 5)
+
+
+def test_more_commits_than_the_device_bears_are_paced(tmp_path: Path) -> None:
+    with writing(tmp_path, **ONE_A_SECOND) as writer:
+        seq = use_up_burst(writer)
+        assert writer.stats().commits == seq, "a burst goes out at once, one by one"
+        writer.submit(run_of([seq + 1]), seq + 1)
+        while not writer.stats().gap_ns:
+            os.sched_yield()
+        writer.submit(run_of([seq + 2]), seq + 2)
+    assert writer.durable_seq == seq + 2
+    assert writer.stats().commits <= seq + 2
+    assert_history(recover(tmp_path), seq + 2)
+
+
+def test_sync_times_are_a_distribution(tmp_path: Path) -> None:
+    with writing(tmp_path) as writer:
+        waiter = Waiter(writer)
+        for seq in range(1, 21):
+            writer.submit(run_of([seq]), seq)
+            waiter.wait(seq)
+        times = writer.stats().sync
+    assert times.count == sum(number for _, number in times.counts) >= 20
+    assert 0 < times.quantile_ns(500) <= times.quantile_ns(1000) == times.max_ns
+    assert times.max_ns <= times.sum_ns
+    assert times.buckets([0, 10**12]) == [0, times.count]
 
 
 def test_chain_hash_equals_hashlib() -> None:
