@@ -461,6 +461,32 @@ def test_a_mute_gateway_is_left() -> None:
     run(scenario)
 
 
+def test_no_more_requests_wait_for_answers_than_the_gateway_allows() -> None:
+    async def scenario(peer: Peer) -> None:
+        async with client(peer) as gw:
+            held: list[tuple[Session, Frame]] = []
+            full = asyncio.Event()
+
+            def hold(session: Session, request: Frame) -> bool:
+                held.append((session, request))
+                if len(held) == gw._asker.window:
+                    full.set()
+                return True
+
+            peer.on_request = hold
+            async with asyncio.TaskGroup() as tasks:
+                for _ in range(100):
+                    tasks.create_task(gw.buy("AAPL", 1, px="1"))
+                await full.wait()
+                assert len(held) == gw._asker.window < 64
+                peer.on_request = lambda session, request: False
+                for session, request in held:
+                    peer.apply(session, request)
+            assert len(peer.orders) == 100
+
+    run(scenario)
+
+
 def test_dry_run_places_nothing() -> None:
     async def scenario(peer: Peer) -> None:
         async with client(peer) as gw:
