@@ -136,7 +136,7 @@ cdef class Gate:
                      int reduce_only, int resting) noexcept nogil
     cdef int unreserve(self, uint32_t account, uint32_t instrument, int side, int64_t qty_e9, int64_t px_e9,
                        int reduce_only, int resting) noexcept nogil
-    # One step for a replace (to hold max(old, new), then to drop to new): the mark never falls in between.
+    # One step for a replace (to hold max(old, new), then to drop to new): the side is never empty in between.
     cdef int rereserve(self, uint32_t account, uint32_t instrument, int side, int64_t old_qty_e9, int64_t old_px_e9,
                        int64_t qty_e9, int64_t px_e9, int reduce_only, int resting) noexcept nogil
     # A fill moves the position, average price, realised P&L, cash and exposure; it does NOT unreserve (the caller does).

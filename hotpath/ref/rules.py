@@ -126,16 +126,21 @@ class Decider:
         self.ref_px_e9 = self.tokens_left = 0
 
     @property
+    def owner(self) -> Account:
+        if self.account is None:
+            raise Refused(Control.NO_LIMIT, SCOPE_ACCOUNT)
+        return self.account
+
+    @property
     def limits(self) -> dict[str, int]:
-        assert self.account is not None
-        return self.account.limits
+        return self.owner.limits
 
     def controls(self) -> list[Callable[[], None]]:
         first = [self.kill, self.limits_exist, self.tradable, self.steps, self.size]
-        price = [] if self.ask.is_held else [self.price]
+        collared = [] if self.ask.is_held else [self.collar]
         rates = [] if self.ask.is_release else [self.rates, self.open_orders]
         exposure = [] if self.ask.is_held else [self.self_match, self.reduce_only, self.credit]
-        return [*first, *price, *rates, *exposure]
+        return [*first, *collared, *rates, *exposure]
 
     def decide(self) -> dict[str, int]:
         outcome = Refused(Control.PASS, SCOPE_GLOBAL)
@@ -163,7 +168,7 @@ class Decider:
         raise Refused(Control.KILL_GATE, scope, COUNT, HaltLevel.ARMED, level)
 
     def limits_exist(self) -> None:
-        if self.account is None or not self.account.has_limits:
+        if not self.owner.has_limits:
             raise Refused(Control.NO_LIMIT, SCOPE_ACCOUNT)
 
     def tradable(self) -> None:
@@ -183,14 +188,15 @@ class Decider:
 
     def steps(self) -> None:
         lot, least, tick = self.instrument["lot_e9"], self.instrument["min_qty_e9"], self.instrument["tick_e9"]
-        qty, px = self.ask.qty_e9, self.ask.px_e9
-        if qty <= 0 or qty < least or qty % lot:
-            nearest = (self.lots_within(qty) if qty > 0 else 0) or min(ceil_to(least, lot), INT64_MAX) or lot
-            raise Refused(Control.SYN_LOT, SCOPE_INSTRUMENT, QTY, least if qty < least else lot, qty, nearest)
-        if self.ask.ord_type == OrdType.LIMIT and (px <= 0 or px % tick):
-            down, up = floor_to(max(px, 0), tick), min(ceil_to(max(px, 1), tick), INT64_MAX)
-            nearest = down if down > 0 and px - down <= tick - (px - down) else up
-            raise Refused(Control.SYN_TICK, SCOPE_INSTRUMENT, PX, tick, px, nearest)
+        qty_e9, px_e9 = self.ask.qty_e9, self.ask.px_e9
+        if qty_e9 <= 0 or qty_e9 < least or qty_e9 % lot:
+            nearest = (self.lots_within(qty_e9) if qty_e9 > 0 else 0) or min(ceil_to(least, lot), INT64_MAX) or lot
+            bound = least if qty_e9 < least else lot
+            raise Refused(Control.SYN_LOT, SCOPE_INSTRUMENT, QTY, bound, qty_e9, nearest)
+        if self.ask.ord_type == OrdType.LIMIT and (px_e9 <= 0 or px_e9 % tick):
+            down, up = floor_to(max(px_e9, 0), tick), min(ceil_to(max(px_e9, 1), tick), INT64_MAX)
+            nearest = down if down > 0 and px_e9 - down <= tick - (px_e9 - down) else up
+            raise Refused(Control.SYN_TICK, SCOPE_INSTRUMENT, PX, tick, px_e9, nearest)
 
     def look_at_market(self) -> None:
         """A held limit order needs no price but its own; a held market order is sized by the market of now."""
@@ -225,7 +231,7 @@ class Decider:
             passes = self.lots_within(affordable(most_e4, px_e9))
             raise Refused(Control.SZ_MAX_NOTIONAL, SCOPE_ACCOUNT, MONEY, most_e4, money_e4, passes)
 
-    def price(self) -> None:
+    def collar(self) -> None:
         row, is_limit = self.instrument, self.ask.ord_type == OrdType.LIMIT
         tick = row["tick_e9"]
         if self.reference_px_e9 == 0:
@@ -246,8 +252,7 @@ class Decider:
             raise Refused(Control.PX_COLLAR, SCOPE_INSTRUMENT, PX, low, self.ask.px_e9, ceil_to(low, tick))
 
     def rates(self) -> None:
-        assert self.account is not None
-        now_ns, account = self.ask.mono_ns, self.account
+        now_ns, account = self.ask.mono_ns, self.owner
         charged = [account.messages] if self.is_replace else [account.orders, account.messages]
         if not self.is_replace and not account.orders.holds(now_ns):
             rate, wait_ns = self.limits["order_rate_per_s"], account.orders.wait_ns(now_ns)
@@ -259,18 +264,16 @@ class Decider:
             self.tokens_left = min([bucket.charge(now_ns) for bucket in charged])
 
     def open_orders(self) -> None:
-        assert self.account is not None
         most = self.limits["max_open_orders"]
-        if not self.is_replace and self.account.open_orders >= most:
-            raise Refused(Control.OPEN_ORDERS, SCOPE_ACCOUNT, COUNT, most, self.account.open_orders + 1)
+        if not self.is_replace and self.owner.open_orders >= most:
+            raise Refused(Control.OPEN_ORDERS, SCOPE_ACCOUNT, COUNT, most, self.owner.open_orders + 1)
 
     def self_match(self) -> None:
-        assert self.account is not None
         if self.ask.stp == Stp.ALLOW:
             return
         tick, px = self.instrument["tick_e9"], self.ref_px_e9
         is_buy = self.ask.side == Side.BUY
-        best = self.gate.best_resting(self.account.group, self.ask.instrument, Side.SELL if is_buy else Side.BUY)
+        best = self.gate.best_resting(self.owner.group, self.ask.instrument, Side.SELL if is_buy else Side.BUY)
         if best == 0 or (is_buy and 0 < px < best) or (not is_buy and px > best):
             return  # an unpriced order (0) matches whatever rests
         clear = max(best - tick, 0) if is_buy else min(ceil_to(best + 1, tick), INT64_MAX)
@@ -283,8 +286,7 @@ class Decider:
 
     def credit(self) -> None:
         """Only an order that makes the worst case or the exposure larger can be refused."""
-        assert self.account is not None
-        side, pair, account = self.ask.side, self.pair, self.account
+        side, pair, account = self.ask.side, self.pair, self.owner
         open_qty = fits(self.same_open + max(self.ask.qty_e9, self.reserved))  # a replace holds the larger of both
         worst, now, most_qty = pair.worst(side, open_qty), pair.worst(), self.limits["max_position_qty_e9"]
         if worst > most_qty and worst > now:
@@ -310,6 +312,5 @@ class Decider:
         return self.lots_within(room) if room >= self.reserved else 0
 
     def payable_qty(self, most_e4: int, px_e9: int) -> int:
-        assert self.account is not None
-        allowed_e4 = max(most_e4 - (self.account.gross_e4 - self.pair.expo_e4), self.pair.expo_e4)
+        allowed_e4 = max(most_e4 - (self.owner.gross_e4 - self.pair.expo_e4), self.pair.expo_e4)
         return self.passing_qty(affordable(min(allowed_e4, INT64_MAX), px_e9))
