@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 
 from backstay import Event, EventStream, Gateway, Lagged, Stop
+from gateway.contracts.lint import StreamLint
 from tests.sdk.peer import ACCOUNT, SECRET, Peer
 
 FRAMES = 30  # more than the session below sends when nothing breaks
@@ -42,6 +43,7 @@ async def scenario(drop_at: int) -> int:
             accepted = [event["cl_ord_id"] for event in peer.journal if event["t"] == "accepted"]
             assert accepted == ["o-1", "o-2", "o-3", "o-4"]
             assert sum(event["t"] == "pending_replace" for event in peer.journal) == 1
+            assert StreamLint().feed_all(peer.journal) == last
             for name, state in peer.orders.items():
                 ours = gw.orders[name]
                 assert (ours.ord_status, ours.rev) == (state["ord_status"], state["rev"])

@@ -94,6 +94,7 @@ class Gateway:
         self._ready: asyncio.Future[None] | None = None
         self._leaving = False
         self._retry_s = 0.0
+        self._reason = "no answer"
         self._jitter = random.Random()
         self._names = _names(session)
         self.welcome: Welcome | None = None
@@ -121,7 +122,7 @@ class Gateway:
                 await self._ready
         except TimeoutError:
             await self.close()
-            raise Unanswered(None, f"no gateway at {self._url} within {timeout} s") from None
+            raise Unanswered(None, f"no gateway at {self._url} within {timeout} s: {self._reason}") from None
         except (Refused, asyncio.CancelledError):
             await self.close()
             raise
@@ -349,8 +350,9 @@ class Gateway:
                     self._end(refused)
                     return
                 code, reason = 1006, str(refused)
+            self._reason = f"{code}: {reason}"
             self._asker.lost()
-            self._follower.lost(f"{code}: {reason}")
+            self._follower.lost(self._reason)
             if code in FATAL:
                 self._end(Refused(FATAL[code][0], "never", FATAL[code][1]))
                 return
