@@ -390,12 +390,12 @@ class Commit {
         if (o.fsync && sync_file() != 0) return -1;
         synced_end_ = file_offset_;
         synced_seq_ = written_seq_;
-        durable_position.store(position(file_segment_, file_offset_), std::memory_order_relaxed);
-        durable_seq.store(last_seq, std::memory_order_release);
-        signal();
         commits.fetch_add(1, std::memory_order_relaxed);
         bytes.fetch_add((uint64_t)size, std::memory_order_relaxed);
         if ((uint64_t)size > batch_bytes_max.load(std::memory_order_relaxed)) batch_bytes_max.store((uint64_t)size);
+        durable_position.store(position(file_segment_, file_offset_), std::memory_order_relaxed);
+        durable_seq.store(last_seq, std::memory_order_release);
+        signal();
         hash_.update(data, (size_t)size);  // after the publication: nobody waits for it
         return 0;
     }
