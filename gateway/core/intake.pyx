@@ -320,7 +320,7 @@ cdef class Intake:
         rq.side = row.terms.side
         rq.ord_type = row.terms.ord_type
         rq.reduce_only = row.terms.reduce_only
-        rq.stp = row.terms.stp
+        rq.stp = Stp.ALLOW if row.terms.reduce_only else row.terms.stp    # protection is not given up for a self-match
         rq.is_release = 1
         self.state.gate.check(&rq, &self.verdict)
         return self.verdict.control
