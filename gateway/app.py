@@ -8,6 +8,8 @@ import os
 import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from random import Random
+from typing import Literal
 
 import msgspec
 import structlog
@@ -20,9 +22,11 @@ from gateway.config import Config
 from gateway.contracts.asyncapi import spec_sha256
 from gateway.core.world import World
 from gateway.engine import Engine
-from gateway.feeds.binance import BinanceFeed
+from gateway.contracts import notices
+from gateway.feeds.binance import BinanceFeed, stream_url
 from gateway.journal.writer import JournalWriter
 from gateway.ops.http import OpsServer
+from gateway.options import FeedOptions
 from gateway.secret_store import read_secret
 from gateway.stream.keys import Key, KeyRing, make_key, public_bytes
 from gateway.stream.server import StreamServer
@@ -79,8 +83,9 @@ class Gateway:
             gap_ns_max=config.journal.commit_gap_us_max * 1_000,
         )  # fmt: skip
         self.events = boot.EventReader(folder)
-        adapter_config = self._adapter_config()
-        self.adapter = SimAdapter(adapter_config, self)
+        self.adapter = SimAdapter(
+            self._adapter_config(), self, mono_ns=self.clock.mono_ns, wall_ns=self.clock.wall_ns, rng=Random()
+        )
         self.engine = Engine(
             state=self.state, journal=self.journal, clock=self.clock, adapter=self.adapter, is_durable=self.is_durable,
             later=self._later, soon=loop.call_soon, read_frame=self.events.read,
@@ -143,17 +148,23 @@ class Gateway:
         for item in self.config.instruments:
             self.engine.parser.map_symbol(item.feed_name, self.state.quotes.row_of(item.symbol))
 
-    def _feed(self, options: object) -> BinanceFeed:
-        return BinanceFeed(
-            name=options.name, url=options.url, idle_ms=options.idle_ms, on_frame=self.engine.on_feed_frame,  # type: ignore[attr-defined]
-            on_state=self._on_feed_state,
-        )  # fmt: skip
+    def _feed(self, options: FeedOptions) -> BinanceFeed:
+        items = [item for item in self.config.instruments if not options.symbols or item.symbol in options.symbols]
+        rows = [self.state.quotes.row_of(item.symbol) for item in items]
 
-    def _on_feed_state(self, name: str, up: bool, cause: str) -> None:
-        log.info("feed", feed=name, up=up, cause=cause)
-        if up:
-            for item in self.config.instruments:
-                self.state.quotes.reset(self.state.quotes.row_of(item.symbol))
+        def on_state(up: bool, cause: str) -> None:
+            log.info("feed", feed=options.name, up=up, cause=cause)
+            if up:  # numbering and venue time start afresh on a new connection
+                for row in rows:
+                    self.state.quotes.reset(row)
+            state: Literal["fresh", "down"] = "fresh" if up else "down"
+            self.stream.feed_states[options.name] = notices.Feed(state=state, since_ns=self.clock.wall_ns())
+            self.stream.push_status()
+
+        return BinanceFeed(
+            stream_url(options.url, [item.feed_name for item in items]), self.engine.on_feed_frame, on_state,
+            mono_ns=self.clock.mono_ns, rng=Random(), idle_ms=options.idle_ms,
+        )  # fmt: skip
 
     # --- the sink of broker reports: the engine exists before the first of them ---------------------------------------
 
