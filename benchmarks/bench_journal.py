@@ -136,52 +136,57 @@ def test_group_commit_against_a_bare_sync(benchmark: BenchmarkFixture, folder: P
     writer.close()
 
 
-def paced(per_s: int, send: Callable[[int], None], poll: Callable[[], None]) -> list[int]:
-    """Call ``send(n)`` for the nth record when it is due; returns the due times."""
+def paced(per_s: int, send: Callable[[int], object], work_until: Callable[[int], None]) -> list[int]:
+    """Call ``send(n)`` for the nth record when it is due and ``work_until(due)`` between; returns the due times."""
     period = 1_000_000_000 // per_s
     start = time.perf_counter_ns() + period
     due = [start + n * period for n in range(per_s * SECONDS)]
     at = 0
     while at < len(due):
-        now = time.perf_counter_ns()
-        while at < len(due) and due[at] <= now:
+        while at < len(due) and due[at] <= time.perf_counter_ns():
             send(at)
             at += 1
-        poll()
+        work_until(due[at] if at < len(due) else 0)
     return due
+
+
+def seconds_until(due_ns: int) -> float:
+    return max(0, due_ns - time.perf_counter_ns()) / 1e9
 
 
 def paced_ours(folder: Path, per_s: int, frames: list[bytes]) -> tuple[list[int], JournalWriter]:
     writer = open_writer(folder)
-    waiter = Waiter(writer)
-    waiter.prepared(3)
+    Waiter(writer).prepared(3)
     done: list[int] = []
 
-    def poll() -> None:
-        reached = writer.take_event()
-        if reached > len(done):
+    def work_until(due_ns: int) -> None:
+        if select.select([writer.eventfd], [], [], seconds_until(due_ns))[0]:
+            reached = writer.take_event()
             done.extend([time.perf_counter_ns()] * (reached - len(done)))
 
-    due = paced(per_s, lambda n: (writer.submit(frames[n], n + 1), None)[1], poll)
+    due = paced(per_s, lambda n: writer.submit(frames[n], n + 1), work_until)
     while len(done) < len(due):
-        poll()
+        work_until(time.perf_counter_ns() + 1_000_000_000)
     writer.close()
     return [end - begin for begin, end in zip(due, done, strict=True)], writer
 
 
 def paced_bare(folder: Path, per_s: int, frames: list[bytes]) -> list[int]:
+    """One thread that syncs whatever is due: it cannot do anything else meanwhile, which is why it is only a floor."""
     bare = Bare(folder)
     waiting: list[bytes] = []
     done: list[int] = []
 
-    def poll() -> None:
+    def work_until(due_ns: int) -> None:
         if waiting:
             bare.commit(b"".join(waiting))
             done.extend([time.perf_counter_ns()] * len(waiting))
             waiting.clear()
+        else:
+            select.select([], [], [], seconds_until(due_ns))
 
-    due = paced(per_s, lambda n: waiting.append(frames[n]), poll)
-    poll()
+    due = paced(per_s, lambda n: waiting.append(frames[n]), work_until)
+    work_until(0)
     bare.close()
     return [end - begin for begin, end in zip(due, done, strict=True)]
 

@@ -66,8 +66,9 @@ def test_a_durable_reader_stops_at_what_the_mark_vouches_for(tmp_path: Path) -> 
         assert [seqs_of(block) for block in written.blocks()] == [[1, 2, 3]]
 
 
-def test_an_idle_writer_brings_its_mark_up_to_the_end(tmp_path: Path) -> None:
-    with writing(tmp_path) as writer, JournalReader(tmp_path) as reader:
+@pytest.mark.parametrize("fsync", [True, False])
+def test_an_idle_writer_brings_its_mark_up_to_the_end(tmp_path: Path, fsync: bool) -> None:
+    with writing(tmp_path, fsync=fsync) as writer, JournalReader(tmp_path) as reader:
         writer.submit(run_of([1, 2]), 2)
         while not (block := reader.read_at(FIRST_POSITION)).data:  # bounded by the writer's 5 ms
             Waiter(writer).wait(2)
