@@ -9,9 +9,9 @@ cdef extern from "hotpath/src/fixed.hpp" namespace "backstay" nogil:
 cdef enum:
     DENSE_QUOTES = 1
     DENSE_TRADES = 2
-    UNFIT_QUOTE = 1 | 64          # CROSSED | OUT_OF_SESSION
-    UNFIT_PRINT = 64 | 128        # OUT_OF_SESSION | OUTSIDE_QUOTE
-    UNFIT_MID = 1 | 2 | 4         # CROSSED | LOCKED | ONE_SIDED: prices no order
+    UNFIT_QUOTE = 65              # CROSSED | OUT_OF_SESSION
+    UNFIT_PRINT = 192             # OUT_OF_SESSION | OUTSIDE_QUOTE
+    UNFIT_MID = 7                 # CROSSED | LOCKED | ONE_SIDED: prices no order
 
 
 cdef inline bint is_young(int64_t stamp_ns, int64_t mono_ns, int64_t max_age_ns) noexcept nogil:
@@ -63,7 +63,7 @@ cdef uint32_t note(uint64_t* counters, uint32_t flags) noexcept nogil:
     cdef uint32_t rest = flags
     cdef int place = 2
     while rest:
-        counters[place] += rest & 1
+        counters[place] = counters[place] + (rest & 1)
         rest >>= 1
         place += 1
     return flags
@@ -129,7 +129,7 @@ cdef class QuoteTable:
         if feed_seq != 0:
             at.quote_seq = feed_seq
         at.flags_quote = flags
-        counters[0] += 1
+        counters[0] = counters[0] + 1
         return note(counters, flags) if flags else 0
 
     cdef uint32_t on_trade(self, uint32_t row, int64_t px_e9, int64_t qty_e9, uint64_t feed_seq, int64_t venue_ns,
@@ -162,7 +162,7 @@ cdef class QuoteTable:
         if feed_seq != 0:
             at.last_seq = feed_seq
         at.flags_last = flags
-        counters[1] += 1
+        counters[1] = counters[1] + 1
         return note(counters, flags) if flags else 0
 
     cdef int64_t trigger_px(self, uint32_t row, int source, int64_t mono_ns) noexcept nogil:
