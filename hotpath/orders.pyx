@@ -12,9 +12,9 @@ cdef extern from *:
     """
     #include "hotpath/src/tables.hpp"
     typedef __int128 bs_i128;
-    static inline void bs_add_cost(uint64_t* lo, int64_t* hi, int64_t qty, int64_t px) {
+    static inline void bs_add_cost(uint64_t* lo, int64_t* hi, int64_t qty_e9, int64_t px) {
         bs_i128 c = ((bs_i128)*hi << 64) | (bs_i128)*lo;
-        c += (bs_i128)qty * (bs_i128)px;
+        c += (bs_i128)qty_e9 * (bs_i128)px;
         *lo = (uint64_t)c;
         *hi = (int64_t)(c >> 64);
     }
@@ -24,7 +24,7 @@ cdef extern from *:
         return (int64_t)(c / cum);
     }
     """
-    void bs_add_cost(uint64_t* lo, int64_t* hi, int64_t qty, int64_t px) noexcept nogil
+    void bs_add_cost(uint64_t* lo, int64_t* hi, int64_t qty_e9, int64_t px) noexcept nogil
     int64_t bs_average(uint64_t lo, int64_t hi, int64_t cum) noexcept nogil
 
 cdef extern from "hotpath/src/tables.hpp" namespace "backstay" nogil:

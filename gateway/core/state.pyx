@@ -263,21 +263,21 @@ cdef class State:
 
     cdef void _reserve(self, OrderRow* row) noexcept nogil:
         """Hold at the gate what the order may still do: leaves (the larger of old and asked), in doubt and owed."""
-        cdef int64_t qty = row.owed_qty_e9
+        cdef int64_t qty_e9 = row.owed_qty_e9
         cdef int64_t px = row.ref_px_e9
         cdef bint live = row.ord_status >= OrdStatus.PENDING_NEW and not is_done(row.ord_status)
         if live:
-            qty += max(0, row.terms.order_qty_e9 - row.cum_qty_e9)
+            qty_e9 += max(0, row.terms.order_qty_e9 - row.cum_qty_e9)
             if row.pending == Pending.PENDING_REPLACE:
-                qty = max(qty, row.ask_qty_e9 - row.cum_qty_e9)
+                qty_e9 = max(qty_e9, row.ask_qty_e9 - row.cum_qty_e9)
                 px = max(px, row.ask_ref_px_e9)
-        if qty <= 0:
+        if qty_e9 <= 0:
             return
-        row.reserved_qty_e9 = qty
+        row.reserved_qty_e9 = qty_e9
         row.reserved_px_e9 = px
         row.reserved_resting = live and row.terms.ord_type == OrdType.LIMIT
         row.reserved_side = row.terms.side
-        self.gate.reserve(row.account, row.terms.instrument, row.terms.side, qty, px, row.terms.reduce_only, row.reserved_resting)
+        self.gate.reserve(row.account, row.terms.instrument, row.terms.side, qty_e9, px, row.terms.reduce_only, row.reserved_resting)
 
     cdef int direction_of(self, const Terms* terms) noexcept nogil:
         """Which way the price must go: a sell stop and a buy touch fire downwards."""

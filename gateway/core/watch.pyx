@@ -154,20 +154,20 @@ cdef class Watch:
         """The checks of a release, then the record; the order goes to the broker in this very turn."""
         cdef State s = self.state
         cdef OrderRow* row = &s.orders.rows[order]
-        cdef int64_t qty = row.terms.order_qty_e9
+        cdef int64_t qty_e9 = row.terms.order_qty_e9
         cdef CheckRequest rq
         cdef OrderEvent* ev
         cdef TriggeredBody* body
         cdef Refused no
         if row.terms.reduce_only:
-            qty = min(qty, s.gate.reducible_qty(row.account, row.terms.instrument, row.terms.side))
-            qty -= qty % s.quotes.rows[row.terms.instrument].lot_e9
-            if qty <= 0:
+            qty_e9 = min(qty_e9, s.gate.reducible_qty(row.account, row.terms.instrument, row.terms.side))
+            qty_e9 -= qty_e9 % s.quotes.rows[row.terms.instrument].lot_e9
+            if qty_e9 <= 0:
                 return self._flat(order)
         memset(&rq, 0, sizeof(rq))
         rq.account = row.account
         rq.instrument = row.terms.instrument
-        rq.qty_e9 = qty
+        rq.qty_e9 = qty_e9
         rq.px_e9 = row.terms.px_e9
         rq.mono_ns = mono_ns
         rq.side = row.terms.side
@@ -181,7 +181,7 @@ cdef class Watch:
         ev.ord_status = OrdStatus.PENDING_NEW
         ev.stage = Stage.QUEUED
         ev.hold = Hold.HOLD_NONE
-        ev.leaves_qty_e9 = qty
+        ev.leaves_qty_e9 = qty_e9
         body.px_e9 = firing.px_e9
         body.qty_e9 = firing.tick.qty_e9
         body.bid_px_e9 = firing.bid_px_e9
@@ -190,7 +190,7 @@ cdef class Watch:
         body.recv_wall_ns = firing.wall_ns
         body.gap_bps_e9 = self._gap_bps(firing.px_e9, row.terms.stop_px_e9)
         body.decide_ns = mono_ns - firing.mono_ns
-        body.send_qty_e9 = qty
+        body.send_qty_e9 = qty_e9
         body.ref_px_e9 = self.verdict.ref_px_e9 if self.verdict.ref_px_e9 else firing.px_e9
         body.feed_seq = firing.tick.feed_seq
         body.source = firing.source

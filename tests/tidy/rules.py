@@ -177,9 +177,11 @@ BARE = {"price", "qty", "timeout"}
 
 
 def core_names_have_units(source: Source) -> Violations:
-    """A name in the core ends in its unit: px_e9, qty_e9, wait_ns."""
+    """A name in the core ends in its unit: px_e9, qty_e9, wait_ns. Members of a request keep the wire's names."""
+    before = ""
     for token in _tokens(source):
-        if token.type == tokenize.NAME and token.string in BARE:
+        is_member, before = before == ".", token.string
+        if token.type == tokenize.NAME and token.string in BARE and not is_member:
             yield f"{source.path}:{token.start[0]}: {token.string} has no unit"
 
 

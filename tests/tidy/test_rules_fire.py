@@ -40,7 +40,7 @@ PLANTS: list[tuple[Callable[[Source], Iterator[str]], str, str, str]] = [
     (rules.core_iterates_no_set, "risk/a.py", "for x in {1, 2}:\n    f(x)\n", "for x in [1, 2]:\n    f(x)\n"),
     (rules.core_iterates_no_set, "risk/a.py", "a = set()\nfor x in a:\n    f(x)\n", "a = []\nfor x in a:\n    f(x)\n"),
     (rules.core_iterates_no_set, "risk/a.py", "y = [f(x) for x in set(z)]\n", "y = [f(x) for x in sorted(set(z))]\n"),
-    (rules.core_names_have_units, "risk/a.py", "price = 1\n", "px_e9 = 1  # price\n"),
+    (rules.core_names_have_units, "risk/a.py", "price = 1\n", "px_e9 = e9(req.price)  # price\n"),
     (rules.tests_wait_for_signals, "tests/unit/a.py", "time.sleep(0.1)\n", "await asyncio.sleep(0)\n"),
     (rules.tests_wait_for_signals, "tests/unit/a.py", "from unittest import mock\n", "class FakeVenue: ...\n"),
     (directions.imports_point_down, "hotpath/a.pyx", "from risk.gate cimport G\n", "from hotpath.enums cimport BUY\n"),
