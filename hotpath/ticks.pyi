@@ -9,7 +9,6 @@ class TickKind(IntEnum):
     TICK_TRADE = 2
     TICK_UNKNOWN_SYMBOL = 3
 
-
 class TickParser:
     quotes: QuoteTable
     def __init__(self, quotes: QuoteTable) -> None: ...
