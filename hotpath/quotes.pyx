@@ -262,8 +262,8 @@ cdef class QuoteTable:
         return row
 
     def row_of(self, str symbol):
-        """Row of a symbol. Raises KeyError."""
-        return self.index_of[symbol]
+        """Row of a symbol, -1 when there is none."""
+        return self.index_of.get(symbol, -1)
 
     def symbol_of(self, row):
         return self.symbols[checked(self, row)]
