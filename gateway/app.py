@@ -25,7 +25,7 @@ from gateway.engine import Engine
 from gateway.contracts import notices
 from gateway.feeds.binance import BinanceFeed, stream_url
 from gateway.journal.writer import JournalWriter
-from gateway.ops.http import OpsServer
+from gateway.ops.server import OpsServer
 from gateway.options import FeedOptions
 from gateway.secret_store import read_secret
 from gateway.stream.keys import Key, KeyRing, make_key, public_bytes
@@ -48,6 +48,14 @@ class Ready(msgspec.Struct, frozen=True):
     digest: str
     replayed: int
     boot_ms: int
+
+
+class Stopped(msgspec.Struct, frozen=True):
+    """The last word of an orderly end."""
+
+    stopped: bool
+    seq: int
+    digest: str
 
 
 class Gateway:
@@ -156,7 +164,7 @@ class Gateway:
             log.info("feed", feed=options.name, up=up, cause=cause)
             if up:  # numbering and venue time start afresh on a new connection
                 for row in rows:
-                    self.state.quotes.reset(row)
+                    self.state.quotes.restart_feed(row)
             state: Literal["fresh", "down"] = "fresh" if up else "down"
             self.stream.feed_states[options.name] = notices.Feed(state=state, since_ns=self.clock.wall_ns())
             self.stream.push_status()
@@ -243,8 +251,8 @@ class Gateway:
         return digest
 
 
-def run(config: Config, environ: Mapping[str, str], announce: Callable[[Ready], None]) -> int:
-    """Run until SIGTERM or SIGINT; the exit status. `announce` is called once the ports are open."""
+def run(config: Config, environ: Mapping[str, str], announce: Callable[[Ready | Stopped], None]) -> int:
+    """Run until SIGTERM or SIGINT; the exit status. `announce` is called once the ports are open, and at the end."""
     if config.gateway.pin_cpu >= 0:
         os.sched_setaffinity(0, {config.gateway.pin_cpu})
 
@@ -255,7 +263,8 @@ def run(config: Config, environ: Mapping[str, str], announce: Callable[[Ready], 
             loop.add_signal_handler(number, gateway.stopping.set)
         announce(await gateway.start())
         await gateway.stopping.wait()
-        await gateway.stop()
+        digest = await gateway.stop()
+        announce(Stopped(stopped=True, seq=gateway.state.seq, digest=digest))
         return 1 if gateway.journal.failed else 0
 
     return uvloop.run(main())

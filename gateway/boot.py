@@ -47,13 +47,13 @@ def new_state(config: Options) -> State:
     )
 
 
-def boot(config: Config, clock: Clock, *, repair: bool = True) -> Booted:
+def boot(config: Config, clock: Clock) -> Booted:
     """Rebuild the state. Raises JournalCorrupt when the journal is damaged before its tail."""
     began = clock.mono_ns()
     folder = journal_dir(config)
     folder.mkdir(parents=True, exist_ok=True)
     state = new_state(config)
-    restored = restore(folder, repair=repair)
+    restored = restore(folder)
     for refused in restored.refused:
         log.warning("snapshot passed over", path=str(refused.path), why=refused.why)
     position = 0

@@ -8,6 +8,7 @@ journal's word, but the release of a protective order: its bytes leave in the ti
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
@@ -21,8 +22,8 @@ from gateway.core.reports import Reports
 from gateway.core.state import State
 from gateway.core.views import Views
 from gateway.core.watch import Watch
-from gateway.journal.errors import JournalFull, JournalStopped
 from gateway.halts import Halts
+from gateway.journal.errors import JournalFull, JournalStopped
 from gateway.router import Router
 from gateway.stream.fanout import Fanout, Outbox
 from hotpath.enums import OrdStatus, Reason, Stage
@@ -87,6 +88,7 @@ class Engine:
         self.on_status_change: Callable[[], None] = lambda: None
         self.on_journal_stopped: Callable[[], None] = lambda: None
         self._in_report_batch = False
+        self._durable_waits: deque[tuple[int, Callable[[], None]]] = deque()
 
     # --- records -----------------------------------------------------------------------------------------------------
 
@@ -122,6 +124,17 @@ class Engine:
         state, router = self.state, self.router
         while (effect := state.next_effect(durable_seq)) is not None:
             router.handle(*effect)
+        waits = self._durable_waits
+        while waits and waits[0][0] <= durable_seq:
+            waits.popleft()[1]()
+
+    def once_durable(self, call: Callable[[], None]) -> None:
+        """Call it once all that is true now is on disk; never when the journal fails before."""
+        self.flush()
+        if self.state.seq <= self.fanout.durable:
+            call()
+        else:
+            self._durable_waits.append((self.state.seq, call))
 
     def journal_failed(self, cause: str) -> None:
         """The writer reports an error of the disk: nothing more is acknowledged (reliability.md, section 1)."""

@@ -33,6 +33,7 @@ cdef class State:
     cdef readonly uint64_t seq               # last record
     cdef readonly uint64_t events
     cdef uint64_t kind_counts[96]
+    cdef uint64_t done_counts[288]           # orders that ended, by ord_status * 32 + reason
     cdef uint64_t* acct_seqs                 # last event of each account
     cdef char* out                           # framed records, not yet taken
     cdef Py_ssize_t out_size

@@ -192,6 +192,10 @@ cdef class State:
         """Number of records of each kind since the state was built, by `hotpath.records.Kind` value."""
         return {kind: self.kind_counts[kind] for kind in range(96) if self.kind_counts[kind]}
 
+    def done(self) -> dict:
+        """Orders that ended since the state was built, by (`OrdStatus`, `Reason`) value."""
+        return {divmod(at, 32): self.done_counts[at] for at in range(288) if self.done_counts[at]}
+
     cdef int apply(self, int kind, const char* payload, Py_ssize_t size, int64_t wall_ns) except -1:
         if 0 <= kind < 96:
             self.kind_counts[kind] += 1
@@ -237,6 +241,7 @@ cdef class State:
         if was_open and is_done(row.ord_status):
             self.gate.count_open(row.account, -1)
             self._unlink(ev.order, row.account)
+            self.done_counts[row.ord_status * 32 + ev.reason % 32] += 1
         return self._watch(ev.order, row)
 
     cdef void _link(self, uint32_t order, uint32_t account) noexcept nogil:

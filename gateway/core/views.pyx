@@ -62,7 +62,8 @@ cdef class Views:
             "leaves_qty_e9": s.orders.leaves_qty(row), "owed_qty_e9": row.owed_qty_e9, "was_sent": bool(row.was_sent),
             "reduce_only": bool(row.terms.reduce_only), "triggered": bool(row.triggered), "expire_ns": row.terms.expire_ns,
             "max_queue_ns": row.terms.max_queue_ns, "live_ns": row.live_ns, "accepted_ns": row.accepted_ns,
-            "fire_through": bool(row.terms.fire_through), "session": s.orders.texts[row.session], "tag": s.orders.texts[row.tag],
+            "fire_through": bool(row.terms.fire_through), "accepted_acct_seq": row.accepted_acct_seq,
+            "session": s.orders.texts[row.session], "tag": s.orders.texts[row.tag],
         }
 
     def status(self, uint32_t order) -> tuple:
@@ -142,6 +143,30 @@ cdef class Views:
                 found.append(order)
             order -= 1
         return found
+
+    def page(self, uint32_t account, int64_t start, int scan, int most) -> tuple:
+        """(rows, next start) of the account's orders from row `start` on: at most `most`, looking at `scan` rows; -1 = the end."""
+        cdef State s = self.state
+        cdef int64_t order = start
+        cdef int64_t stop = min(<int64_t>s.orders.count, start + scan)
+        found = []
+        while order < stop and len(found) < most:
+            if s.orders.rows[order].account == account:
+                found.append(order)
+            order += 1
+        return found, (order if order < <int64_t>s.orders.count else -1)
+
+    def in_doubt(self) -> int:
+        """Open orders of which it is not known whether the broker has them."""
+        cdef State s = self.state
+        cdef uint32_t order
+        cdef int count = 0
+        for account in range(len(s.account_names)):
+            order = s.open_head[<uint32_t>account]
+            while order != NO_ROW:
+                count += s.orders.rows[order].stage == Stage.IN_DOUBT
+                order = s.open_next[order]
+        return count
 
     def positions(self, uint32_t account) -> list:
         """(instrument row, pos_qty_e9, avg_px_e9, realised_e4, mark_px_e9) of the account, in order of first use."""

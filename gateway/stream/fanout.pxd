@@ -1,5 +1,6 @@
 """Events to the clients that follow or asked, once their record is durable."""
 from libc.stdint cimport int64_t, uint64_t, uint32_t, uint8_t
+from hotpath.hist cimport Histogram
 from hotpath.wire cimport Renderer
 
 cdef class Outbox:
@@ -34,6 +35,7 @@ cdef class Fanout:
     cdef readonly list heads                 # account row -> last event let out
     cdef dict askers                         # record seq -> [(outbox, re, in_ns, left, dup)]
     cdef object waiting                      # (record seq, account, acct_seq, text or None, outbox or None)
+    cdef readonly Histogram ack              # request read to its answer written
     cdef readonly uint64_t delivered
     cdef readonly uint64_t loaded            # last record taken
     cdef readonly uint64_t durable           # last record let out

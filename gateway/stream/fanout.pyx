@@ -14,6 +14,7 @@ from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from hotpath.frame cimport FrameHeader, frame_space
+from hotpath.hist cimport Histogram
 from hotpath.records cimport *
 from hotpath.wire cimport EVENT_MAX_BYTES, Renderer, put, put_int
 
@@ -149,6 +150,7 @@ cdef class Fanout:
 
     def __cinit__(self, Renderer names not None, uint32_t accounts):
         self.names = names
+        self.ack = Histogram()
         self.followers = [[] for _ in range(accounts)]
         self.heads = [0] * accounts
         self.askers = {}
@@ -297,6 +299,8 @@ cdef class Fanout:
         p = put_int(p, left)
         p = put(p, b',"dup":true}' if dup else b"}")
         outbox.unanswered -= 1
+        if not dup:
+            self.ack.add(wall_ns - in_ns)
         return outbox.add_parts(PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text), tail, p - tail)
 
     def repeat(self, bytes event not None, int64_t re, int64_t in_ns, int64_t left, int64_t wall_ns) -> bytes:
