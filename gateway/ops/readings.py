@@ -1,0 +1,112 @@
+"""What a scrape of `/metrics` sees: one moment of the gateway, read on the loop thread."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from gateway.metrics import Distribution, FeedReading, JournalReading, Readings
+from hotpath.enums import HaltScope, OrdStatus, Reason
+from hotpath.records import Kind
+
+if TYPE_CHECKING:
+    from gateway.app import Gateway
+
+OUTCOMES = {
+    OrdStatus.FILLED: "filled",
+    OrdStatus.CANCELED: "canceled",
+    OrdStatus.EXPIRED: "expired",
+    OrdStatus.REJECTED: "rejected",
+}
+SOUND = ("quotes", "trades")  # what a table counts that is no fault
+SCOPES = {HaltScope.GLOBAL: "global", HaltScope.ACCOUNT: "account", HaltScope.INSTRUMENT: "instrument"}
+
+
+def take(gateway: Gateway, version: str) -> Readings:
+    """All that is measured and counted, as it stands."""
+    engine, stream, state = gateway.engine, gateway.stream, gateway.state
+    counts = state.counts()
+    return Readings(
+        version=version,
+        mode=gateway.config.gateway.mode,
+        shard=gateway.config.gateway.shard,
+        stages=stages(gateway),
+        orders=_orders(gateway, counts),
+        resting_stops=state.stops.armed,
+        stops_fired=counts.get(Kind.TRIGGERED, 0),
+        open_orders=state.orders.open_count,
+        in_doubt=engine.views.in_doubt(),
+        illegal_transitions=counts.get(Kind.BROKER_ANOMALY, 0),
+        feeds=_feeds(gateway),
+        links={name: link.state == "up" for name, link in stream.links().items()},
+        journal=_journal(gateway),
+        sessions={"authenticated": len(stream.sessions), "waiting": len(stream.waiting)},
+        queues={
+            "router": engine.router.waiting,
+            "fanout": engine.fanout.depth(),
+            "effects": state.effect_count(),
+            "expiries": len(engine.expiries),
+        },
+        halts=Counter(SCOPES[halt["scope"]] for halt in state.halts.values()),
+        loop_lag=gateway.loop_lag,
+        collection=gateway.collection,
+    )
+
+
+def stages(gateway: Gateway) -> dict[str, Distribution]:
+    """The latency of each stage that an order or a tick goes through."""
+    engine = gateway.engine
+    return {
+        "ack": engine.fanout.ack,
+        "decide": engine.order_to_decided,
+        "tick_to_wire": engine.tick_to_wire,
+    }
+
+
+def _orders(gateway: Gateway, counts: dict[int, int]) -> dict[tuple[str, str], int]:
+    found = {("accepted", ""): counts.get(Kind.ACCEPTED, 0)}
+    for code, count in gateway.stream.refusals.items():
+        found["refused", code] = count
+    for (status, reason), count in gateway.state.done().items():
+        outcome = OUTCOMES[OrdStatus(status)]
+        label = "" if reason == Reason.REASON_NONE else Reason(reason).name.lower()
+        found[outcome, label] = found.get((outcome, label), 0) + count
+    return found
+
+
+def _journal(gateway: Gateway) -> JournalReading:
+    journal = gateway.journal
+    stats = journal.stats()
+    return JournalReading(
+        queue_bytes=stats.queue_bytes,
+        last_seq=gateway.state.seq,
+        durable_seq=journal.durable_seq,
+        commits=stats.commits,
+        written_bytes=stats.bytes,
+        commit_gap_ns=stats.gap_ns,
+        is_failed=not gateway.engine.is_admitting,
+        sync=stats.sync,
+    )
+
+
+def _feeds(gateway: Gateway) -> dict[str, FeedReading]:
+    """Faults are counted by instrument, whichever feed brought them: with several feeds the first one shows them."""
+    now = gateway.clock.mono_ns()
+    found: dict[str, FeedReading] = {}
+    for options, feed in zip(gateway.config.feeds, gateway.feeds, strict=True):
+        health = feed.health
+        found[options.name] = FeedReading(
+            is_up=health.is_up,
+            age_ns=health.age_ns(now),
+            frames=health.frames,
+            faults={} if found else _faults(gateway, health.ignored_frames),
+        )
+    return found
+
+
+def _faults(gateway: Gateway, ignored: int) -> dict[str, int]:
+    quotes = gateway.state.quotes
+    total: Counter[str] = Counter(malformed=gateway.engine.watch.malformed, ignored=ignored)
+    for row in range(quotes.count):
+        total.update({kind: count for kind, count in quotes.counters_of(row).items() if kind not in SOUND})
+    return dict(total)
