@@ -1,0 +1,1 @@
+"""`backstay demo`: the main job end to end, over real sockets, with a verdict."""
