@@ -1,0 +1,49 @@
+"""How a command answers: JSON lines for programs, tables for people, and the exit status."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+DONE, REFUSED, USAGE, BROKEN = 0, 1, 2, 3
+console = Console()
+errors = Console(stderr=True)
+
+
+def say_json(value: Any) -> None:
+    """One line of JSON on standard output."""
+    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
+    sys.stdout.flush()
+
+
+def say(value: Any, *, as_json: bool, text: str) -> None:
+    """The value as JSON, or the sentence."""
+    if as_json:
+        say_json(value)
+    else:
+        console.print(text, highlight=False)
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """A table for a person."""
+    shown = Table(title=title, title_justify="left")
+    for column in columns:
+        shown.add_column(column)
+    for row in rows:
+        shown.add_row(*("" if cell is None else str(cell) for cell in row))
+    console.print(shown)
+
+
+def fail(status: int, code: str, text: str, *, as_json: bool, detail: Any = None) -> NoReturn:
+    """End the command with this status and say why."""
+    if as_json:
+        say_json({"error": code, "text": text, "detail": detail})
+    else:
+        errors.print(f"{code}: {text}", style="red", highlight=False, markup=False)
+    raise typer.Exit(status)

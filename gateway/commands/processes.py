@@ -1,0 +1,79 @@
+"""Commands that run processes: `up`, `gateway`, `venue`; and `check-config`, which they all begin with."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from brokers.sim.server import run_venue
+from gateway import logs
+from gateway.commands.answer import say, say_json
+from gateway.commands.options import AsJson, ConfigFile, DataDir, Settings, read_config
+from gateway.config import Config
+from gateway.venue import venue_config
+
+
+def _start_logs(config: Config) -> None:
+    options = config.logs
+    logs.configure(
+        level=options.level, as_json=options.format == "json", file=Path(options.file) if options.file else None
+    )
+
+
+def gateway(
+    config: ConfigFile = None, data_dir: DataDir = None, settings: Settings = None, as_json: AsJson = False
+) -> None:
+    """Run the gateway until SIGTERM. Its first line on standard output is JSON: the ports, and what was recovered."""
+    from gateway.app import run  # the compiled core loads only where it is needed
+
+    found = read_config(config, data_dir, settings)
+    _start_logs(found)
+    status = run(found, os.environ, say_json)
+    raise typer.Exit(status)
+
+
+def venue(
+    config: ConfigFile = None, data_dir: DataDir = None, settings: Settings = None, as_json: AsJson = False
+) -> None:
+    """Run the simulated venue until SIGTERM. Its first line on standard output is JSON: the ports."""
+    found = read_config(config, data_dir, settings)
+    _start_logs(found)
+    run_venue(venue_config(found, os.environ))
+
+
+def up(
+    config: ConfigFile = None,
+    data_dir: DataDir = None,
+    settings: Settings = None,
+    as_json: AsJson = False,
+    ready_file: Annotated[
+        Path | None, typer.Option("--ready-file", help="File that gets the ports, in JSON, each time all is up.")
+    ] = None,
+) -> None:
+    """Run venue and gateway, restart what dies, end in order on SIGTERM or Ctrl-C; one log stream on standard error."""
+    from gateway.supervisor import supervise
+
+    found = read_config(config, data_dir, settings)
+    _start_logs(found)
+    raise typer.Exit(supervise(found, file=config, settings=settings or [], ready_file=ready_file, as_json=as_json))
+
+
+def check_config(
+    config: ConfigFile = None, data_dir: DataDir = None, settings: Settings = None, as_json: AsJson = False
+) -> None:
+    """Read the configuration and say what is wrong with it; exit 2 when something is."""
+    found = read_config(config, data_dir, settings)
+    say(
+        {
+            "sound": True,
+            "file": str(config) if config else None,
+            "instruments": len(found.instruments),
+            "accounts": len(found.accounts),
+            "keys": [key.name for key in found.keys],
+        },
+        as_json=as_json,
+        text=f"sound: {len(found.instruments)} instruments, {len(found.accounts)} accounts, {len(found.keys)} keys",
+    )  # fmt: skip
