@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import sys
 import time
@@ -305,6 +306,8 @@ async def serve(config: VenueConfig) -> None:
     """Run until SIGINT or SIGTERM; the ready line on standard output says where it listens."""
     venue = Venue(config)
     await venue.start()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 10_000)  # the book only grows: a full collection would stall reports, and free nothing
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from pathlib import Path
 from random import Random
 
 import msgspec
@@ -13,6 +14,7 @@ import uvloop
 
 from brokers.sim import messages as m
 from brokers.sim.config import MarketConfig, VenueConfig
+from brokers.sim.market import quote_frame
 from brokers.sim.server import Venue
 from gateway.feeds.binance import BinanceFeed, stream_url
 from hotpath.quotes import QuoteTable
@@ -49,12 +51,13 @@ class Ear:
 class Stage:
     """A venue whose market only the test moves, and a feed client on it."""
 
-    def __init__(self, **options: int) -> None:
+    def __init__(self, market: MarketConfig | None = None, **options: int) -> None:
+        self.market = market or MarketConfig(source="none")
         self.options = {"backoff_ms_first": 1, "backoff_ms_max": 20, **options}
         self.ear = Ear()
 
     async def __aenter__(self) -> Stage:
-        self.venue = Venue(VenueConfig(market=MarketConfig(source="none"), symbols=("BTCUSDT",)))
+        self.venue = Venue(VenueConfig(market=self.market, symbols=("BTCUSDT",)))
         await self.venue.start()
         url = f"ws://127.0.0.1:{self.venue.feed_port}/stream?streams="
         self.feed = BinanceFeed(
@@ -154,6 +157,37 @@ def test_an_announced_shutdown_renews_the_connection_at_once() -> None:
             await stage.ear.until(lambda: len(stage.ear.frames) == 1)
             stage.ear.frames.clear()
             await assert_renewed(stage)
+
+    uvloop.run(scenario())
+
+
+def test_a_recording_is_played_whole_to_the_first_subscriber_and_moves_the_venues_touch(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        frames = [quote_frame("BTCUSDT", str(bid), "1", str(bid + 1), "1", bid, bid) for bid in range(1, 3000)]
+        path = tmp_path / "frames.jsonl"
+        path.write_bytes(b"".join(b"%d %s\n" % (number * 10**9, frame) for number, frame in enumerate(frames, 1)))
+        market = MarketConfig(source="recorded", file=str(path), speed_pct=0, starts_at="subscriber")
+        async with Stage(market) as stage:
+            await stage.ear.until(lambda: len(stage.ear.frames) == len(frames))
+            assert stage.ear.frames == frames
+            assert stage.venue.exchange.books["BTCUSDT"].bid_px_e9 == 2999 * 10**9
+
+    uvloop.run(scenario())
+
+
+def test_a_paused_market_is_silent_until_it_is_resumed() -> None:
+    async def scenario() -> None:
+        async with Stage(MarketConfig(rate_per_s=5000)) as stage:
+            await stage.ear.until(lambda: len(stage.ear.frames) > 50)
+            stage.do("pause")
+            stage.quote(7)  # a scripted quote behind everything that was sent before the pause
+            stage.do("frame", text="end")
+            await stage.ear.until(lambda: b"end" in stage.ear.frames)
+            sent = stage.venue.stats()["frames"]
+            await stage.ear.until(lambda: stage.ear.frames[-1] == b"end")
+            assert stage.venue.stats()["frames"] == sent
+            stage.do("resume")
+            await stage.ear.until(lambda: len(stage.ear.frames) > stage.ear.frames.index(b"end") + 50)
 
     uvloop.run(scenario())
 

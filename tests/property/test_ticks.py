@@ -3,6 +3,7 @@
 import gzip
 import json
 from pathlib import Path
+from random import Random
 
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -58,6 +59,33 @@ def test_flipped_bits_get_the_twins_verdict(frame: bytes, flips: list[tuple[int,
 @given(st.sampled_from(FRAMES), st.integers(0, 400), st.integers(0, 400), st.binary(max_size=4))
 def test_cut_and_spliced_frames_get_the_twins_verdict(frame: bytes, start: int, stop: int, middle: bytes) -> None:
     assert_same(frame[: start % len(frame)] + middle + frame[stop % len(frame) :])
+
+
+@given(st.integers(0, 2**64))
+def test_fifty_spoiled_frames_get_the_twins_verdicts(seed: int) -> None:
+    """Cheap mutations in bulk: this is the property that a full run drives through millions of frames."""
+    draw = Random(seed)
+    for _ in range(50):
+        frame = bytearray(draw.choice(FRAMES))
+        for _ in range(draw.randrange(1, 4)):
+            at = draw.randrange(len(frame))
+            kind = draw.randrange(5)
+            if kind == 0:
+                frame[at] ^= 1 << draw.randrange(8)
+            elif kind == 1:
+                frame[at] = draw.choice(b'"\\{}[]:,. 0123456789-+eEubtsTaABpqX')
+            elif kind == 2:
+                del frame[at : at + draw.randrange(1, 4)]
+            elif kind == 3:
+                frame[at:at] = draw.choice(
+                    (b" ", b"\n", b"\\u0041", b'"', b"0", b',"b":"1"', b'"m":null,', b"\xc3\xa9")
+                )
+            else:
+                other = draw.choice(FRAMES)
+                frame[at : at + 12] = other[at : at + 12]
+            if not frame:
+                break
+        assert_same(bytes(frame))
 
 
 @given(st.sampled_from(FRAMES), st.integers(0, 400))
