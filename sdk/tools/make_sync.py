@@ -40,6 +40,7 @@ from backstay.decimals import Number
 from backstay.errors import Refused, Unanswered
 from backstay.gateway import BatchItem
 from backstay.loop_thread import LoopThread
+from backstay.socket_link import Tap
 from backstay.stream import QUEUE_MAX, StreamItem
 from backstay.terms import Side, Terms, Tif
 from backstay.triggers import Trigger
@@ -123,7 +124,7 @@ def sync_source() -> str:
     """The text of ``sync.py``, not formatted yet."""
     gateway, order = _class("gateway.py", "Gateway"), _class("order.py", "Order")
     init = next(node for node in gateway.body if isinstance(node, ast.FunctionDef) and node.name == "__init__")
-    head = GATEWAY.format(arguments=ast.unparse(init.args), passed=_passed(init.args), doc=ast.get_docstring(init))
+    head = GATEWAY.format(arguments=ast.unparse(init.args), passed=_passed(init.args), doc=_doc(init))
     parts = [HEADER, STREAM, ORDER, *_methods(order), head, *_methods(gateway)]
     return "".join(parts)
 
@@ -153,17 +154,17 @@ def _method(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
     else:
         call = f"self._loop.call(self._inner.{node.name}, {_passed(node.args)})".replace(", )", ")")
     decorator = "    @property\n" if is_property else ""
-    doc = (
-        (ast.get_docstring(node) or "")
-        .partition("\n\n>>>")[0]
-        .replace("\n", "\n        ")
-        .replace("\n        \n", "\n\n")
-    )
-    end = "\n        " if "\n" in doc else ""
     return (
         f"\n{decorator}    def {node.name}({ast.unparse(node.args)}) -> {returns}:\n"
-        f'        """{doc}{end}"""\n{_return(call, returns)}'
+        f'        """{_doc(node)}"""\n{_return(call, returns)}'
     )
+
+
+def _doc(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+    """The docstring without its examples, indented as a method's."""
+    text = (ast.get_docstring(node) or "").partition("\n\n>>>")[0]
+    doc = text.replace("\n", "\n        ").replace("\n        \n", "\n\n")
+    return f"{doc}\n        " if "\n" in doc else doc
 
 
 def _copied(value: str, returns: str) -> str:

@@ -1,7 +1,8 @@
 """Holds any recorded frame against the checked-in AsyncAPI document, with a validator that is not the server's decoder.
 
 As a tap: ``check = FrameCheck()``, then ``check("in", raw)`` for what a client sent, ``check("out", raw)`` for
-what the server sent. Unknown members are forbidden in both directions here, although clients must ignore them.
+what the server sent, or ``backstay.Gateway(..., tap=check)``.
+Unknown members are forbidden in both directions here, although clients must ignore them.
 """
 
 import json

@@ -18,6 +18,7 @@ from backstay import (
     Trade,
     Unanswered,
 )
+from tests.conformance.frames import FrameCheck
 from tests.sdk.peer import ACCOUNT, SECRET, Frame, Peer, Session
 
 Scenario = Callable[[Peer], Awaitable[None]]
@@ -483,6 +484,19 @@ def test_no_more_requests_wait_for_answers_than_the_gateway_allows() -> None:
                 for session, request in held:
                     peer.apply(session, request)
             assert len(peer.orders) == 100
+
+    run(scenario)
+
+
+def test_a_tap_sees_every_frame_of_both_directions() -> None:
+    async def scenario(peer: Peer) -> None:
+        frames: list[tuple[str, bytes]] = []
+        async with client(peer, tap=lambda direction, raw: frames.append((direction, raw))) as gw:
+            await gw.buy("AAPL", 1, px="1")
+        check = FrameCheck()
+        for direction, raw in frames:
+            check(direction, raw)
+        assert {("out", "hello"), ("in", "auth"), ("in", "place"), ("out", "accepted"), ("in", "bye")} <= check.seen
 
     run(scenario)
 

@@ -36,7 +36,7 @@ from backstay.decimals import Number
 from backstay.errors import Refused, Unanswered
 from backstay.follower import Follower
 from backstay.order import Order
-from backstay.socket_link import SocketLink, Unknown, open_socket
+from backstay.socket_link import SocketLink, Tap, Unknown, open_socket
 from backstay.stream import QUEUE_MAX, EventStream
 from backstay.terms import Side, Terms, wire_members
 
@@ -78,8 +78,13 @@ class Gateway:
         aud: str | None = None,
         timeout: float = 5.0,
         ssl_context: ssl.SSLContext | None = None,
+        tap: Tap | None = None,
     ) -> None:
-        """``aud`` is the gateway's configured name (default: the host of the URL); ``timeout`` is for each request."""
+        """``aud`` is the gateway's configured name (default: the host of the URL); ``timeout`` is for each request.
+
+        ``tap`` sees each raw frame: ``tap("in", raw)`` on its way to the gateway, ``tap("out", raw)`` from it.
+        """
+        self._tap = tap
         self._url = url
         self._aud = aud or urlsplit(url).hostname or ""
         self._ssl_context = ssl_context
@@ -369,6 +374,7 @@ class Gateway:
             ssl_context=self._ssl_context,
             on_frame=self._on_frame,
             clock=self._clock,
+            tap=self._tap,
         )
         return await link.closed
 

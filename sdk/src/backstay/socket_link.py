@@ -36,14 +36,16 @@ class Unknown(msgspec.Struct, frozen=True, gc=False):
 _decode_unknown = msgspec.json.Decoder(Unknown).decode
 
 FrameHandler = Callable[["SocketLink", Any], None]
+Tap = Callable[[str, bytes], None]
 
 
 class SocketLink(WSListener):
     """The socket and its close code; frames go to ``on_frame`` in the order in which they came."""
 
-    def __init__(self, on_frame: FrameHandler, clock: ServerClock) -> None:
+    def __init__(self, on_frame: FrameHandler, clock: ServerClock, tap: Tap | None) -> None:
         self._on_frame = on_frame
         self._clock = clock
+        self._tap = tap
         self._loop = asyncio.get_running_loop()
         self._transport: WSTransport | None = None
         self._heard = True
@@ -61,6 +63,8 @@ class SocketLink(WSListener):
         self._heard = True
         if frame.msg_type == WSMsgType.TEXT:
             payload = frame.get_payload_as_memoryview()
+            if self._tap is not None:
+                self._tap("out", bytes(payload))
             try:
                 message = _decode(payload)
             except msgspec.ValidationError:
@@ -93,7 +97,10 @@ class SocketLink(WSListener):
     def send(self, request: msgspec.Struct) -> None:
         """Write a request; nothing happens on a socket that is gone (its requests are sent again on the next one)."""
         if self._transport is not None and not self.closed.done():
-            self._transport.send(WSMsgType.TEXT, _encode(request))
+            raw = _encode(request)
+            if self._tap is not None:
+                self._tap("in", raw)
+            self._transport.send(WSMsgType.TEXT, raw)
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Leave; ``closed`` then says ``code``."""
@@ -135,11 +142,12 @@ async def open_socket(
     ssl_context: ssl.SSLContext | None,
     on_frame: FrameHandler,
     clock: ServerClock,
+    tap: Tap | None = None,
 ) -> SocketLink:
     """Connect and log in. Raises Refused when that is final, and an OSError when another try may do better."""
     async with asyncio.timeout(LOGIN_S):
         _, link = await ws_connect(
-            lambda: SocketLink(on_frame, clock),
+            lambda: SocketLink(on_frame, clock, tap),
             url,
             ssl_context=ssl_context,
             websocket_handshake_timeout=LOGIN_S,

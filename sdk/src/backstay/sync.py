@@ -28,6 +28,7 @@ from backstay.decimals import Number
 from backstay.errors import Refused, Unanswered
 from backstay.gateway import BatchItem
 from backstay.loop_thread import LoopThread
+from backstay.socket_link import Tap
 from backstay.stream import QUEUE_MAX, StreamItem
 from backstay.terms import Side, Terms, Tif
 from backstay.triggers import Trigger
@@ -149,8 +150,12 @@ class Gateway:
         aud: str | None = None,
         timeout: float = 5.0,
         ssl_context: ssl.SSLContext | None = None,
+        tap: Tap | None = None,
     ) -> None:
-        """``aud`` is the gateway's configured name (default: the host of the URL); ``timeout`` is for each request."""
+        """``aud`` is the gateway's configured name (default: the host of the URL); ``timeout`` is for each request.
+
+        ``tap`` sees each raw frame: ``tap("in", raw)`` on its way to the gateway, ``tap("out", raw)`` from it.
+        """
         self._loop = LoopThread()
         self._inner = _gateway.Gateway(
             url,
@@ -161,6 +166,7 @@ class Gateway:
             aud=aud,
             timeout=timeout,
             ssl_context=ssl_context,
+            tap=tap,
         )
 
     def __enter__(self) -> Self:
