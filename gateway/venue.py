@@ -53,7 +53,7 @@ def _market(config: Config) -> MarketConfig:
     options = config.venue
     if options.market == "replay":
         return MarketConfig(
-            source="recorded", file=options.replay_file, speed=options.speed_pct // 100, starts_at="subscriber"
+            source="recorded", file=options.replay_file, speed_pct=options.speed_pct, starts_at="subscriber"
         )  # fmt: skip
     wanted = [item for item in config.instruments if not options.symbols or item.symbol in options.symbols]
     return MarketConfig(symbols=tuple(_symbol(item) for item in wanted), rate_per_s=options.frames_per_s)
