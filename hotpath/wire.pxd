@@ -29,6 +29,7 @@ cdef class Renderer:
 cdef char* put_order_id(char* p, uint32_t order) noexcept nogil
 cdef char* put_state(char* p, const char* cl_ord_id, int cl_size, uint32_t order, uint32_t rev, int ord_status, int stage,
                      int hold, int pending, int64_t cum_qty_e9, int64_t leaves_qty_e9, int64_t avg_px_e9) noexcept nogil
+cdef char* put_id(char* p, const char* text, int size) noexcept nogil
 cdef char* put_text(char* p, const char* text, int size) noexcept nogil
 cdef char* put(char* p, const char* literal) noexcept nogil
 cdef char* put_dec(char* p, int64_t value_e9) noexcept nogil

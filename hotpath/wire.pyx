@@ -86,6 +86,24 @@ cdef char* put_text(char* p, const char* text, int size) noexcept nogil:
     return p + 1
 
 
+cdef char* put_id(char* p, const char* text, int size) noexcept nogil:
+    """A broker's id as a JSON string: bytes, whatever they are, stand for the characters of the same numbers."""
+    cdef int i
+    cdef unsigned char c
+    p = put(p, b'"')
+    for i in range(size):
+        c = <unsigned char>text[i]
+        if c < 32 or c > 126 or c == 0x22 or c == 0x5C:
+            p = put(p, b"\\u00")
+            p[0] = HEX[c >> 4]
+            p[1] = HEX[c & 15]
+            p += 2
+        else:
+            p[0] = <char>c
+            p += 1
+    return put(p, b'"')
+
+
 cdef char* put_order_id(char* p, uint32_t order) noexcept nogil:
     """`"O"` and the order's row in Crockford base32, at least four characters; a JSON string."""
     cdef int shift = 15
@@ -255,7 +273,7 @@ cdef class Renderer:
             return put_sent(p, <const SentBody*>body)
         if kind == Kind.NEW_EV:
             p = put(p, b',"broker_order_id":')
-            return put_text(p, (<const NewBody*>body).broker_order_id, (<const NewBody*>body).id_size)
+            return put_id(p, (<const NewBody*>body).broker_order_id, (<const NewBody*>body).id_size)
         if kind == Kind.TRADE:
             return put_trade(p, ev, <const TradeBody*>body)
         if kind == Kind.TRIGGERED:
@@ -336,8 +354,6 @@ cdef const char* event_name(int kind) noexcept nogil:
     if kind == Kind.IN_DOUBT_EV: return b"in_doubt"
     if kind == Kind.REQUEUED: return b"requeued"
     if kind == Kind.RESTATED: return b"restated"
-    if kind == Kind.TRADE_CORRECTED: return b"trade_corrected"
-    if kind == Kind.TRADE_CANCELED: return b"trade_canceled"
     if kind == Kind.CANCEL_ALL_EV: return b"cancel_all"
     if kind == Kind.BATCH_EV: return b"batch"
     if kind == Kind.HALT_EV: return b"halt"
@@ -360,7 +376,10 @@ cdef char* put_guard(char* p, const AccountEvent* ev, const char* tail) noexcept
     p = put(p, b',"since_ns":')
     p = put_int(p, ev.since_ns)
     p = put_member(p, b',"symbol":', tail, ev.symbol_size)
-    p = put_member(p, b',"cause":', tail + ev.symbol_size, ev.text_size)
+    p = put(p, b',"cause":')
+    p = put_text(p, tail + ev.symbol_size, ev.text_size)
+    if ev.orders_size == 0:
+        return put(p, b',"orders":[]')
     p = put(p, b',"orders":["')
     for i in range(ev.orders_size):
         if orders[i] == c",":
@@ -390,7 +409,7 @@ cdef char* put_sent(char* p, const SentBody* body) noexcept nogil:
 
 cdef char* put_trade(char* p, const OrderEvent* ev, const TradeBody* body) noexcept nogil:
     p = put(p, b',"exec_id":')
-    p = put_text(p, body.exec_id, body.exec_size)
+    p = put_id(p, body.exec_id, body.exec_size)
     p = put(p, b',"last_qty":')
     p = put_dec(p, body.last_qty_e9)
     p = put(p, b',"last_px":')

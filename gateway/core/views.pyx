@@ -4,7 +4,7 @@ from hotpath.checks cimport PairRow
 from hotpath.enums cimport *
 from hotpath.fixed cimport format_e4, format_e9
 from hotpath.orders cimport OrderRow, is_done
-from hotpath.wire cimport EVENT_MAX_BYTES, put, put_dec, put_int, put_state, put_text
+from hotpath.wire cimport EVENT_MAX_BYTES, put, put_dec, put_id, put_int, put_state
 from gateway.core.state cimport NO_ROW, State
 
 
@@ -41,7 +41,7 @@ cdef class Views:
         p = put_int(p, row.accepted_ns)
         if row.broker_order_id_size:
             p = put(p, b',"broker_order_id":')
-            p = put_text(p, row.broker_order_id, row.broker_order_id_size)
+            p = put_id(p, row.broker_order_id, row.broker_order_id_size)
         p = put(p, b',"order":')
         p = s.names.put_order(p, &row.terms, session, <int>len(session), tag, <int>len(tag), signal, <int>len(signal))
         p = put(p, b"}")
@@ -60,6 +60,7 @@ cdef class Views:
             "tif": row.terms.tif, "order_qty_e9": row.terms.order_qty_e9, "px_e9": row.terms.px_e9,
             "stop_px_e9": row.terms.stop_px_e9, "source": row.terms.source, "cum_qty_e9": row.cum_qty_e9,
             "leaves_qty_e9": s.orders.leaves_qty(row), "owed_qty_e9": row.owed_qty_e9, "was_sent": bool(row.was_sent),
+            "avg_px_e9": s.orders.average_px(row, 0, 0), "reserved_qty_e9": row.reserved_qty_e9,
             "reduce_only": bool(row.terms.reduce_only), "triggered": bool(row.triggered), "expire_ns": row.terms.expire_ns,
             "max_queue_ns": row.terms.max_queue_ns, "live_ns": row.live_ns, "accepted_ns": row.accepted_ns,
             "fire_through": bool(row.terms.fire_through), "accepted_acct_seq": row.accepted_acct_seq,

@@ -85,8 +85,8 @@ cdef class World:
                     bytes actor not None, bytes reason not None, int64_t wall_ns) -> int:
         """A kill switch is set (action 0), its lifting is asked for (1), it is lifted (2); in force when this returns."""
         cdef HaltBody* body = <HaltBody*>self._clear(wall_ns)
-        actor = actor[:64]
-        reason = reason[:TEXT_MAX]
+        actor = actor[:64].decode("utf-8", "ignore").encode()
+        reason = reason[:TEXT_MAX].decode("utf-8", "ignore").encode()      # events are JSON: cut between characters
         body.halt_id = halt_id
         body.scope = scope
         body.index = index
@@ -97,8 +97,10 @@ cdef class World:
         body.reason_size = <uint16_t>len(reason)
         memcpy(self.state.scratch + sizeof(HaltBody), <const char*>actor, len(actor))
         memcpy(self.state.scratch + sizeof(HaltBody) + len(actor), <const char*>reason, len(reason))
+        self.state.grouped = scope == HaltScope.ACCOUNT and action != 1       # the halt and its event, or neither
         seq = self.state.emit(Kind.HALT_CHANGED, sizeof(HaltBody) + len(actor) + len(reason))
-        if scope == HaltScope.ACCOUNT and action != 1:
+        if self.state.grouped:
+            self.state.grouped = 0
             self._account_halt(halt_id, index, level, action == 0, reason)
             return self.state.seq
         return seq
