@@ -13,6 +13,7 @@ cdef extern from "hotpath/src/gate.hpp" namespace "backstay" nogil:
         T* find(uint32_t account, uint32_t instrument) noexcept
         T* make(uint32_t account, uint32_t instrument) noexcept
         T* at(size_t position) noexcept
+        void drop_last() noexcept
         size_t size() noexcept
         void clear() noexcept
     struct RestingEntry:
@@ -142,6 +143,8 @@ cdef class Gate:
     # A fill moves the position, average price, realised P&L, cash and exposure; it does NOT unreserve (the caller does).
     cdef int fill(self, uint32_t account, uint32_t instrument, int side, int64_t qty_e9, int64_t px_e9,
                   int64_t fee_e4) noexcept nogil
+    # Whether one more reservation or fill of this size could be booked: false only for numbers that overflow. Changes nothing.
+    cdef bint can_book(self, uint32_t account, uint32_t instrument, int side, int64_t qty_e9, int64_t px_e9) noexcept nogil
     cdef int count_open(self, uint32_t account, int delta) noexcept nogil        # open-order counter
     # What a reduce-only order of `side` may still do: |position| on the far side less reduce-only quantity already open.
     cdef int64_t reducible_qty(self, uint32_t account, uint32_t instrument, int side) noexcept nogil

@@ -256,6 +256,23 @@ cdef class Gate:
         self.pair(account, instrument, True)[0] = staged
         return 0
 
+    cdef bint can_book(self, uint32_t account, uint32_t instrument, int side, int64_t qty_e9, int64_t px_e9) noexcept nogil:
+        cdef AccountRow* row = self.opened(account, instrument)
+        cdef PairRow before, staged
+        cdef int64_t gross = 0, profit = 0
+        if row == NULL or qty_e9 < 0 or px_e9 < 0:
+            return False
+        self.stage(account, instrument, &before)
+        staged = before
+        if move_open(&staged, side, qty_e9, 0) or settle(row, &before, &staged, side, px_e9, &gross):
+            return False
+        staged = before
+        if qty_e9 == 0 or px_e9 == 0:
+            return True
+        if book_fill(&staged, side, qty_e9, px_e9, &profit) or settle(row, &before, &staged, side, px_e9, &gross):
+            return False
+        return not (add_i64(row.realised_e4, profit, &gross) or add_i64(row.cash_e4, profit, &gross))
+
     cdef int count_open(self, uint32_t account, int delta) noexcept nogil:
         cdef AccountRow* row = self.opened(account, 0)
         if row == NULL or row.open_orders + delta < 0:

@@ -18,6 +18,9 @@ cdef struct OrderRow:                    # rows are dumped as they lie: no impli
     int64_t ask_stop_px_e9
     int64_t ask_expire_ns
     int64_t ask_ref_px_e9
+    int64_t ask_most_qty_e9              # largest of the revisions under way, and the highest price to reserve at
+    int64_t ask_most_px_e9
+    uint64_t open_asks                   # bit rev % 64: asked of the broker, not answered (`is_asked`)
     uint64_t ask_hash
     uint64_t ask_acct_seq                # event that answered the last replace request
     uint64_t accepted_acct_seq
@@ -62,8 +65,14 @@ cdef class OrderTable:
     # Apply one order record. 0 ok, -1 a record that no sound journal holds (out of order, unknown row).
     cdef int apply(self, int kind, const char* payload, Py_ssize_t size, int64_t wall_ns) except -2
     cdef int _accept(self, const OrderEvent* ev, const AcceptedBody* body, int64_t wall_ns) except -2
+    cdef void _arrived(self, OrderRow* row, const OrderEvent* ev) noexcept
     cdef void _trade(self, OrderRow* row, const TradeBody* body) noexcept
     cdef void _replace(self, OrderRow* row, int kind, const OrderEvent* ev, const ReplaceBody* body) noexcept
 
+cdef enum:
+    OPEN_ASKS_MAX = 64
+
 cdef bint is_done(int ord_status) noexcept nogil
+cdef bint is_asked(const OrderRow* row, uint32_t rev) noexcept nogil         # the broker owes an answer about the revision
+cdef uint32_t first_asked(const OrderRow* row) noexcept nogil                # oldest of those, 0 when there is none
 cdef bint is_allowed(const OrderRow* row, int kind) noexcept nogil

@@ -51,8 +51,17 @@ cdef bint is_done(int ord_status) noexcept nogil:
     return ord_status >= OrdStatus.FILLED
 
 
-cdef bint _working(const OrderRow* row) noexcept nogil:
-    return row.ord_status == OrdStatus.NEW or row.ord_status == OrdStatus.PARTIALLY_FILLED
+cdef bint is_asked(const OrderRow* row, uint32_t rev) noexcept nogil:
+    return rev <= row.ask_rev and row.ask_rev - rev < OPEN_ASKS_MAX and (row.open_asks >> (rev % OPEN_ASKS_MAX)) & 1
+
+
+cdef uint32_t first_asked(const OrderRow* row) noexcept nogil:
+    cdef uint32_t rev = row.ask_rev - OPEN_ASKS_MAX + 1 if row.ask_rev >= OPEN_ASKS_MAX else 1
+    if row.open_asks == 0:
+        return 0
+    while not is_asked(row, rev):
+        rev += 1
+    return rev
 
 
 cdef bint is_allowed(const OrderRow* row, int kind) noexcept nogil:
@@ -60,27 +69,23 @@ cdef bint is_allowed(const OrderRow* row, int kind) noexcept nogil:
     cdef int status = row.ord_status
     cdef bint unsent = status == OrdStatus.PENDING_NEW and row.stage == Stage.QUEUED
     if kind == Kind.TRADE:
-        return status >= OrdStatus.PENDING_NEW and not unsent
+        return status >= OrdStatus.PENDING_NEW
     if kind == Kind.RESTATED or kind == Kind.TRADE_CORRECTED or kind == Kind.TRADE_CANCELED:
         return status != OrdStatus.HELD and status != OrdStatus.NONE
     if is_done(status):
         return False
     if kind == Kind.SENT_EV or kind == Kind.NEW_EV or kind == Kind.IN_DOUBT_EV:
-        if kind == Kind.NEW_EV:
-            return status == OrdStatus.PENDING_NEW and not unsent
-        if kind == Kind.IN_DOUBT_EV:
-            return status == OrdStatus.PENDING_NEW
-        return unsent
+        return unsent if kind == Kind.SENT_EV else status == OrdStatus.PENDING_NEW
     if kind == Kind.REQUEUED:
         return status == OrdStatus.PENDING_NEW and row.stage == Stage.IN_DOUBT
     if kind == Kind.TRIGGERED or kind == Kind.RELEASED:
         return status == OrdStatus.HELD
     if kind == Kind.PENDING_REPLACE_EV:
-        return row.pending != Pending.PENDING_CANCEL and not (status == OrdStatus.HELD or unsent)
+        return row.pending != Pending.PENDING_CANCEL and row.stage != Stage.IN_DOUBT and not (status == OrdStatus.HELD or unsent)
     if kind == Kind.REPLACED:
-        return status == OrdStatus.HELD or unsent or row.pending == Pending.PENDING_REPLACE or row.ask_rev > row.rev
+        return status != OrdStatus.PENDING_NEW or unsent
     if kind == Kind.REPLACE_REJECTED:
-        return row.ask_rev > row.rev
+        return row.open_asks != 0
     if kind == Kind.PENDING_CANCEL_EV:
         return not (status == OrdStatus.HELD or unsent)
     if kind == Kind.CANCEL_REJECTED:
@@ -142,7 +147,7 @@ cdef class OrderTable:
     cdef int64_t leaves_qty(self, const OrderRow* row) noexcept nogil:
         if is_done(row.ord_status):
             return 0
-        return row.terms.order_qty_e9 - row.cum_qty_e9
+        return max(0, row.terms.order_qty_e9 - row.cum_qty_e9)
 
     cdef int64_t average_px(self, const OrderRow* row, int64_t add_qty_e9, int64_t add_px_e9) noexcept nogil:
         cdef uint64_t lo = row.cost_lo
@@ -161,12 +166,14 @@ cdef class OrderTable:
         row = &self.rows[ev.order]
         if kind == Kind.TRADE:
             self._trade(row, <const TradeBody*>body)
+            self._arrived(row, ev)
         elif kind == Kind.SENT_EV:
             row.was_sent = 1
             row.broker_rev = ev.rev
         elif kind == Kind.NEW_EV:
             row.broker_order_id_size = (<const NewBody*>body).id_size
             memcpy(row.broker_order_id, (<const NewBody*>body).broker_order_id, 40)
+            self._arrived(row, ev)
         elif kind == Kind.TRIGGERED:
             row.triggered = 1
             row.live_ns = wall_ns
@@ -180,17 +187,17 @@ cdef class OrderTable:
             row.cancel_acct_seq = ev.acct_seq
             row.cancel_reason = ev.reason
         elif kind == Kind.CANCELED_EV or kind == Kind.EXPIRED_EV:
-            row.owed_qty_e9 = max(0, (<const DoneBody*>body).broker_cum_qty_e9 - row.cum_qty_e9)
+            row.owed_qty_e9 = max(row.owed_qty_e9, (<const DoneBody*>body).broker_cum_qty_e9 - row.cum_qty_e9)
             if kind == Kind.CANCELED_EV and row.cancel_acct_seq == 0:
                 row.cancel_acct_seq = ev.acct_seq
         elif kind == Kind.RESTATED:
             row.owed_qty_e9 = (<const RestatedBody*>body).owed_qty_e9
-            row.was_sent = 1
+            self._arrived(row, ev)
         elif kind == Kind.REQUEUED:
             row.was_sent = 0
             row.live_ns = wall_ns
-        if not is_done(row.ord_status) and is_done(ev.ord_status):
-            self.open_count -= 1
+        self.open_count += is_done(row.ord_status)
+        self.open_count -= is_done(ev.ord_status)
         row.ord_status = ev.ord_status
         row.stage = ev.stage
         row.hold = ev.hold
@@ -228,6 +235,12 @@ cdef class OrderTable:
         self.open_count += 1
         return 0
 
+    cdef void _arrived(self, OrderRow* row, const OrderEvent* ev) noexcept:
+        """The broker has it, whether or not we saw it leave (a crash may have lost `sent`)."""
+        if not row.was_sent:
+            row.was_sent = 1
+            row.broker_rev = ev.rev
+
     cdef void _trade(self, OrderRow* row, const TradeBody* body) noexcept:
         bs_add_cost(&row.cost_lo, &row.cost_hi, body.last_qty_e9, body.last_px_e9)
         row.cum_qty_e9 += body.last_qty_e9
@@ -247,9 +260,19 @@ cdef class OrderTable:
             row.ask_rev = asked
             row.ask_hash = body.content_hash
             row.ask_acct_seq = ev.acct_seq
-        if kind == Kind.REPLACED:
+        if kind == Kind.PENDING_REPLACE_EV:
+            row.ask_most_qty_e9 = max(row.ask_most_qty_e9 if row.open_asks else 0, body.terms.order_qty_e9)
+            row.ask_most_px_e9 = max(row.ask_most_px_e9 if row.open_asks else 0, body.ref_px_e9)
+            row.open_asks |= <uint64_t>1 << (asked % OPEN_ASKS_MAX)
+        elif kind == Kind.REPLACE_REJECTED:
+            row.open_asks &= ~(<uint64_t>1 << (asked % OPEN_ASKS_MAX))
+        else:                                       # in force: it and every earlier one is answered
             row.terms = body.terms
             row.ref_px_e9 = body.ref_px_e9
+            while row.open_asks and first_asked(row) <= asked:
+                row.open_asks &= ~(<uint64_t>1 << (first_asked(row) % OPEN_ASKS_MAX))
+            if row.was_sent:
+                row.broker_rev = asked
 
     # --- Python-facing -------------------------------------------------------------------------------------------
 

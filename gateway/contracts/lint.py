@@ -20,6 +20,7 @@ TABLE: dict[str, dict[str, tuple[str, ...]]] = {
         "released": ("pending_new", "held"),
         "triggered": ("pending_new", "held"),
         **dict.fromkeys(("replaced", "trailed", "adjusted"), ("held",)),
+        "restated": WORKING,  # the broker fills what never left
     },
     "pending_new": {
         **ENDS,
@@ -39,7 +40,10 @@ for _status in WORKING:
         "restated": (*WORKING, *DONE),
     }
 for _status in DONE:
-    TABLE[_status] = dict.fromkeys(("trade", "trade_corrected", "trade_canceled", "restated"), (_status, "filled"))
+    TABLE[_status] = {
+        **dict.fromkeys(("trade", "trade_corrected", "trade_canceled"), (_status, "filled")),
+        "restated": (_status, "filled", *WORKING),  # one that we call done may work at the broker: the truth is adopted
+    }
 
 
 class StreamError(Exception):
@@ -142,6 +146,7 @@ class StreamLint:
                 raise self._broken(event, f"done with leaves_qty {leaves}")
         elif key in self._qty:
             qty, may_shrink = self._qty[key]  # a reduce_only order is cut to the position when it goes
+            qty = max(qty, cum)  # more than was ordered is a fact too, once it is restated
             if cum + leaves > qty or (cum + leaves != qty and not may_shrink):
                 raise self._broken(event, f"cum_qty {cum} and leaves_qty {leaves} of {qty}")
 

@@ -10,7 +10,7 @@ from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from hotpath.checks cimport CheckRequest, Decision
 from hotpath.enums cimport *
 from hotpath.fixed cimport PARSE_OK, PARSE_PRECISION, format_e9, parse_e9
-from hotpath.orders cimport OrderRow, is_allowed, is_done
+from hotpath.orders cimport OPEN_ASKS_MAX, OrderRow, first_asked, is_done
 from hotpath.records cimport *
 from gateway.core.state cimport OP_CANCEL, OP_REPLACE, OP_SUBMIT, State
 
@@ -460,8 +460,9 @@ cdef class Intake:
             return self._refuse(Refusal.UNKNOWN_ORDER, "cl_ord_id", f"no order {req.cl_ord_id} in this account")
         row = &self.state.orders.rows[order]
         terms[0] = row.terms
-        if row.pending == Pending.PENDING_REPLACE:       # pipelined: builds on what was asked last
+        if row.open_asks:                                # pipelined: builds on what was asked last
             terms.order_qty_e9, terms.px_e9, terms.stop_px_e9 = row.ask_qty_e9, row.ask_px_e9, row.ask_stop_px_e9
+            terms.tif, terms.expire_ns = row.ask_tif, row.ask_expire_ns
         code = self._changes(req, terms)
         if code:
             return code
@@ -478,6 +479,8 @@ cdef class Intake:
             return self._refuse(Refusal.ORDER_IN_DOUBT, "cl_ord_id", "the order may or may not be at the broker; cancel it or wait")
         if req.rev != row.ask_rev + 1 or req.rev > REV_MAX:
             return self._refuse(Refusal.REV_CONFLICT, "rev", f"the next revision is {row.ask_rev + 1}, at most {REV_MAX}")
+        if row.open_asks and req.rev - first_asked(row) >= OPEN_ASKS_MAX:
+            return self._refuse(Refusal.BUSY, "rev", f"{OPEN_ASKS_MAX} revisions wait for the broker's answer")
         if deadline_ns and self.state.wall_ns > deadline_ns:
             return self._refuse(Refusal.DEADLINE_PASSED, "deadline_ns", "the deadline had passed when the request was applied")
         if terms.order_qty_e9 <= row.cum_qty_e9:

@@ -4,15 +4,20 @@ The adapter reports; this decides. A report may come twice, late, out of order o
 the order first. Calls return the record's sequence, 0 when the report is old news, -1 when it does not fit: then the raw text is
 journalled as an anomaly, counted in `anomalies`, and the caller asks the broker for the order's state.
 """
-from libc.stdint cimport int64_t, uint64_t, uint32_t, uint8_t, uint16_t
+from libc.stdint cimport INT64_MAX, int64_t, uint64_t, uint32_t, uint8_t, uint16_t
 from libc.string cimport memcpy, memset
 from brokers.ids cimport encode_id
 from hotpath.enums cimport *
-from hotpath.orders cimport OrderRow, is_allowed, is_done
+from hotpath.orders cimport OrderRow, first_asked, is_allowed, is_asked, is_done
 from hotpath.records cimport *
 from hotpath.checks cimport PairRow
 from hotpath.ticket cimport Ticket
 from gateway.core.state cimport OP_SUBMIT, State
+
+
+cdef bytes clip(bytes text, int most):
+    """At most so many bytes, cut between characters; what is not UTF-8 is left out, because events are JSON."""
+    return text[:most].decode("utf-8", "ignore").encode()
 
 
 cdef class Reports:
@@ -38,7 +43,7 @@ cdef class Reports:
         """Keep what a broker said and no order may take: journalled raw, counted."""
         cdef State s = self.state
         cdef TextBody* body = <TextBody*>s.scratch
-        cdef bytes text = raw[:TEXT_MAX]
+        cdef bytes text = clip(raw, TEXT_MAX)
         s.wall_ns = wall_ns
         self.anomalies += 1
         memset(s.scratch, 0, 512)
@@ -52,8 +57,8 @@ cdef class Reports:
     cdef int64_t _texts(self, int kind, int64_t since_ns, bytes code, bytes broker_code, bytes text) except 0:
         cdef TextBody* body = <TextBody*>self.state.body()
         cdef char* tail = <char*>body + sizeof(TextBody)
-        broker_code = broker_code[:64]
-        text = text[:TEXT_MAX]
+        broker_code = clip(broker_code, 64)
+        text = clip(text, TEXT_MAX)
         body.since_ns = since_ns
         body.code_size = <uint16_t>len(code)
         body.broker_code_size = <uint16_t>len(broker_code)
@@ -147,6 +152,7 @@ cdef class Reports:
                 self.repeats += 1
                 return 0
             return self.anomaly(b"new: the order never left", raw, wall_ns)
+        self._arrive(row, b"new: nobody saw the order leave", raw)
         ev = s.begin(order)
         body = <NewBody*>s.body()
         ev.ord_status = OrdStatus.NEW if row.cum_qty_e9 == 0 else OrdStatus.PARTIALLY_FILLED
@@ -166,16 +172,15 @@ cdef class Reports:
         cdef bint done = is_done(row.ord_status)
         cdef int64_t pos
         s.wall_ns = wall_ns
-        if len(exec_id) > EXEC_ID_MAX or last_qty_e9 <= 0 or last_px_e9 <= 0:
+        if len(exec_id) > EXEC_ID_MAX or last_qty_e9 <= 0 or last_px_e9 <= 0 or not self._fits(row, last_qty_e9, last_px_e9):
             return self.anomaly(b"trade: not a fill", raw, wall_ns)
         if s.orders.has_exec(order, exec_id, len(exec_id)):
             self.repeats += 1
             return 0
+        self._arrive(row, b"trade: nobody saw the order leave", raw)
         if not is_allowed(row, Kind.TRADE):
-            self.anomaly(b"trade: the order never left", raw, wall_ns)
-            self.restate(order, OrdStatus.NEW, 0, wall_ns)
-            row = self._row(order)
-            done = is_done(row.ord_status)
+            self._adopt(order, OrdStatus.NEW, 0)
+        broker_cum_qty_e9 = self._stated(row, last_qty_e9, broker_cum_qty_e9, raw)
         if row.cum_qty_e9 > row.terms.order_qty_e9 - last_qty_e9:
             self.anomaly(b"trade: more than the order's quantity", raw, wall_ns)
         ev = s.begin(order)
@@ -219,28 +224,46 @@ cdef class Reports:
         ev.reason = reason
         return <int64_t>self.state.commit(kind, sizeof(DoneBody))
 
+    cdef int _arrive(self, const OrderRow* row, bytes cause, bytes raw) except -1:
+        """A word about an order that nobody saw leave: its `sent` was lost in a crash, or the broker errs. Remarkable."""
+        if not row.was_sent:
+            self.anomaly(cause, raw, self.state.wall_ns)
+        return 0
+
+    cdef bint _fits(self, const OrderRow* row, int64_t qty_e9, int64_t px_e9) noexcept nogil:
+        """Whether the books can take the broker's number at all: a hostile one must not wrap or stop the core."""
+        return (qty_e9 <= INT64_MAX - row.cum_qty_e9
+                and self.state.gate.can_book(row.account, row.terms.instrument, row.terms.side, qty_e9, px_e9))
+
+    cdef int64_t _stated(self, const OrderRow* row, int64_t last_qty_e9, int64_t broker_cum_qty_e9, bytes raw) except -1:
+        """The broker's filled quantity; 0 = not stated, also when it is absurd."""
+        cdef int64_t ahead = max(0, broker_cum_qty_e9) - row.cum_qty_e9 - last_qty_e9
+        if ahead > 0 and not self._fits(row, ahead, row.ref_px_e9):
+            self.anomaly(b"a filled quantity that no book can hold", raw, self.state.wall_ns)
+            return 0
+        return max(0, broker_cum_qty_e9)
+
     def canceled(self, uint32_t order, int64_t broker_cum_qty_e9, bytes raw not None, int64_t wall_ns) -> int:
         """Out at the broker, asked for or not; fills that it counts and we have not seen stay owed."""
         cdef OrderRow* row = self._row(order)
-        self.state.wall_ns = wall_ns
-        if is_done(row.ord_status):
-            self.repeats += 1
-            return 0
-        if not row.was_sent:
-            return self.anomaly(b"canceled: the order never left", raw, wall_ns)
-        return self._done(order, Kind.CANCELED_EV, OrdStatus.CANCELED,
-                          row.cancel_reason if row.pending == Pending.PENDING_CANCEL else Reason.BROKER, broker_cum_qty_e9)
+        cdef int reason = row.cancel_reason if row.pending == Pending.PENDING_CANCEL else Reason.BROKER
+        return self._ended_there(order, Kind.CANCELED_EV, OrdStatus.CANCELED, reason, broker_cum_qty_e9, raw, wall_ns)
 
     def expired(self, uint32_t order, int64_t broker_cum_qty_e9, bytes raw not None, int64_t wall_ns) -> int:
         """Ended at the broker by its own terms."""
+        return self._ended_there(order, Kind.EXPIRED_EV, OrdStatus.EXPIRED, Reason.TIF_END, broker_cum_qty_e9, raw, wall_ns)
+
+    cdef int64_t _ended_there(self, uint32_t order, int kind, int status, int reason, int64_t broker_cum_qty_e9, bytes raw,
+                              int64_t wall_ns) except 0x7FFFFFFF:
         cdef OrderRow* row = self._row(order)
         self.state.wall_ns = wall_ns
         if is_done(row.ord_status):
             self.repeats += 1
             return 0
-        if not row.was_sent:
-            return self.anomaly(b"expired: the order never left", raw, wall_ns)
-        return self._done(order, Kind.EXPIRED_EV, OrdStatus.EXPIRED, Reason.TIF_END, broker_cum_qty_e9)
+        self._arrive(row, b"an end: nobody saw the order leave", raw)
+        if row.ord_status == OrdStatus.HELD:
+            return -1
+        return self._done(order, kind, status, reason, self._stated(row, 0, broker_cum_qty_e9, raw))
 
     def end_here(self, uint32_t order, int reason, int64_t wall_ns) -> int:
         """Expire an order that the gateway holds or that waits in line (`tif` over, or queued too long)."""
@@ -259,8 +282,6 @@ cdef class Reports:
         if is_done(row.ord_status):
             self.repeats += 1
             return 0
-        if row.cum_qty_e9 > 0 or row.ord_status == OrdStatus.NEW:
-            return self.anomaly(b"rejected: the order was working", raw, wall_ns)
         ev = self.state.begin(order)
         ev.ord_status = OrdStatus.REJECTED
         ev.stage = Stage.STAGE_NONE
@@ -279,32 +300,42 @@ cdef class Reports:
             self.repeats += 1
             return 0
         ev = self.state.begin(order)
-        ev.pending = Pending.PENDING_NONE
+        ev.pending = Pending.PENDING_REPLACE if row.open_asks else Pending.PENDING_NONE
         return self._texts(Kind.CANCEL_REJECTED, 0, code, broker_code, text)
 
     def replaced(self, uint32_t order, uint32_t rev, int64_t order_qty_e9, int64_t px_e9, bytes raw not None, int64_t wall_ns) -> int:
-        """Revision `rev` is in force at the broker."""
+        """Revision `rev` is in force at the broker, and with it every earlier one is answered.
+
+        A fill or the order's own `new` that overtook it does not make it old news: the order works under the new terms.
+        """
         cdef State s = self.state
         cdef OrderRow* row = self._row(order)
         cdef OrderEvent* ev
         cdef ReplaceBody* body
+        cdef bint grows = row.ord_status == OrdStatus.FILLED and order_qty_e9 > row.cum_qty_e9 and is_asked(row, rev)
         s.wall_ns = wall_ns
-        if is_done(row.ord_status) or rev <= row.rev:
+        if rev <= row.rev or (is_done(row.ord_status) and not grows):
             self.repeats += 1
             return 0
-        if rev > row.ask_rev or order_qty_e9 <= 0 or order_qty_e9 < row.cum_qty_e9:
+        if (not is_asked(row, rev) or order_qty_e9 <= 0 or order_qty_e9 < row.cum_qty_e9
+                or not self._fits(row, order_qty_e9 - row.cum_qty_e9, max(px_e9, row.ask_most_px_e9))):
             return self.anomaly(b"replaced: not what was asked", raw, wall_ns)
+        if not is_allowed(row, Kind.REPLACED):
+            self.anomaly(b"replaced: another report is missing or came first", raw, wall_ns)
+            self._adopt(order, OrdStatus.NEW, row.cum_qty_e9 + row.owed_qty_e9)
         ev = s.begin(order)
         body = <ReplaceBody*>s.body()
         body.terms = row.terms
         body.terms.order_qty_e9 = order_qty_e9
+        body.ref_px_e9 = row.ref_px_e9
         if row.terms.ord_type == OrdType.LIMIT and px_e9 > 0:
             body.terms.px_e9 = px_e9
+            body.ref_px_e9 = px_e9
         if rev == row.ask_rev:
             body.terms.tif = row.ask_tif
             body.terms.expire_ns = row.ask_expire_ns
-            ev.pending = Pending.PENDING_NONE if row.pending == Pending.PENDING_REPLACE else row.pending
-        body.ref_px_e9 = px_e9 if row.terms.ord_type == OrdType.LIMIT else row.ref_px_e9
+        if row.pending != Pending.PENDING_CANCEL:
+            ev.pending = Pending.PENDING_REPLACE if self._asked_after(row, rev) else Pending.PENDING_NONE
         body.ask_rev = rev
         ev.rev = rev
         ev.leaves_qty_e9 = order_qty_e9 - row.cum_qty_e9
@@ -313,6 +344,13 @@ cdef class Reports:
             ev.pending = Pending.PENDING_NONE
         return <int64_t>s.commit(Kind.REPLACED, sizeof(ReplaceBody))
 
+    cdef bint _asked_after(self, const OrderRow* row, uint32_t rev) noexcept nogil:
+        cdef uint32_t later
+        for later in range(rev + 1, row.ask_rev + 1):
+            if is_asked(row, later):
+                return True
+        return False
+
     def replace_rejected(self, uint32_t order, uint32_t rev, bytes code not None, bytes raw not None, int64_t wall_ns) -> int:
         """Revision `rev` was refused: the old terms stand, the number is used."""
         cdef State s = self.state
@@ -320,7 +358,7 @@ cdef class Reports:
         cdef OrderEvent* ev
         cdef ReplaceBody* body
         s.wall_ns = wall_ns
-        if is_done(row.ord_status) or rev <= row.rev:
+        if is_done(row.ord_status) or rev <= row.rev or (rev <= row.ask_rev and not is_asked(row, rev)):
             self.repeats += 1
             return 0
         if rev > row.ask_rev:
@@ -332,7 +370,7 @@ cdef class Reports:
         body.ask_rev = rev
         body.code_size = <uint8_t>len(code)
         memcpy(<char*>body + sizeof(ReplaceBody), <const char*>code, len(code))
-        if rev == row.ask_rev and row.pending == Pending.PENDING_REPLACE:
+        if row.pending == Pending.PENDING_REPLACE and first_asked(row) == rev and not self._asked_after(row, rev):
             ev.pending = Pending.PENDING_NONE
         return <int64_t>s.commit(Kind.REPLACE_REJECTED, sizeof(ReplaceBody) + len(code))
 
@@ -350,40 +388,78 @@ cdef class Reports:
         return self._texts(Kind.IN_DOUBT_EV, wall_ns, cause, b"", b"")
 
     def requeue(self, uint32_t order, bytes evidence not None, int64_t wall_ns) -> int:
-        """The broker is certain that it never had the order: back in line under the same id."""
-        cdef OrderRow* row = self._row(order)
-        cdef OrderEvent* ev
-        cdef int64_t seq
-        self.state.wall_ns = wall_ns
-        if not is_allowed(row, Kind.REQUEUED):
-            return 0
-        ev = self.state.begin(order)
-        ev.stage = Stage.QUEUED
-        seq = self._texts(Kind.REQUEUED, 0, evidence, b"", b"")
-        if row.pending == Pending.PENDING_CANCEL:
-            self._done(order, Kind.CANCELED_EV, OrdStatus.CANCELED, row.cancel_reason, 0)
-        else:
-            self.state.effect(OP_SUBMIT, order)
-        return seq
+        """The broker is certain that it never had the order: back in line under the same id.
 
-    def restate(self, uint32_t order, int status, int64_t broker_cum_qty_e9, int64_t wall_ns) -> int:
-        """Adopt the broker's truth about an order whose own story does not explain it; unseen fills stay owed."""
+        What was asked meanwhile takes effect here and now: its end, or its last revision.
+        """
         cdef State s = self.state
         cdef OrderRow* row = self._row(order)
         cdef OrderEvent* ev
-        cdef RestatedBody* body
-        cdef bint held = row.ord_status == OrdStatus.HELD
+        cdef int64_t seq
         s.wall_ns = wall_ns
-        if held or (is_done(row.ord_status) and is_done(status) and row.ord_status == status):
+        if not is_allowed(row, Kind.REQUEUED):
             return 0
+        s.grouped = row.pending != Pending.PENDING_NONE
         ev = s.begin(order)
-        body = <RestatedBody*>s.body()
+        ev.stage = Stage.QUEUED
+        seq = self._texts(Kind.REQUEUED, 0, evidence, b"", b"")
+        s.grouped = 0
+        if row.pending == Pending.PENDING_CANCEL:
+            self._done(order, Kind.CANCELED_EV, OrdStatus.CANCELED, row.cancel_reason, 0)
+            return seq
+        if row.open_asks:
+            self._take_revision(order)
+        s.effect(OP_SUBMIT, order)
+        return seq
+
+    cdef int _take_revision(self, uint32_t order) except -1:
+        """The last terms asked for come into force without the broker, which never had the order."""
+        cdef OrderRow* row = self._row(order)
+        cdef OrderEvent* ev = self.state.begin(order)
+        cdef ReplaceBody* body = <ReplaceBody*>self.state.body()
+        body.terms = row.terms
+        body.terms.order_qty_e9, body.terms.px_e9, body.terms.stop_px_e9 = row.ask_qty_e9, row.ask_px_e9, row.ask_stop_px_e9
+        body.terms.tif, body.terms.expire_ns = row.ask_tif, row.ask_expire_ns
+        body.ref_px_e9 = row.ask_ref_px_e9
+        body.ask_rev = row.ask_rev
+        ev.rev = row.ask_rev
+        ev.pending = Pending.PENDING_NONE
+        ev.leaves_qty_e9 = row.ask_qty_e9 - row.cum_qty_e9
+        self.state.commit(Kind.REPLACED, sizeof(ReplaceBody))
+        return 0
+
+    def restate(self, uint32_t order, int status, int64_t broker_cum_qty_e9, int64_t wall_ns) -> int:
+        """Adopt the broker's truth about an order whose own story does not explain it; unseen fills stay owed.
+
+        One that we call done may work there: then it is open again, with what is left of it.
+        """
+        cdef OrderRow* row = self._row(order)
+        self.state.wall_ns = wall_ns
+        if row.ord_status == OrdStatus.HELD:
+            return 0
+        if not is_done(status):
+            status = OrdStatus.PARTIALLY_FILLED if row.cum_qty_e9 else OrdStatus.NEW
+            if row.terms.order_qty_e9 <= row.cum_qty_e9:
+                return 0
+        elif is_done(row.ord_status):
+            status = row.ord_status                     # which end it was is history; only quantities are corrected
+        broker_cum_qty_e9 = self._stated(row, 0, broker_cum_qty_e9, b"answer to a query")
+        if row.ord_status == status and row.owed_qty_e9 == max(0, broker_cum_qty_e9 - row.cum_qty_e9):
+            return 0
+        return self._adopt(order, status, broker_cum_qty_e9)
+
+    cdef int64_t _adopt(self, uint32_t order, int status, int64_t broker_cum_qty_e9) except 0:
+        cdef State s = self.state
+        cdef OrderRow* row = self._row(order)
+        cdef OrderEvent* ev = s.begin(order)
+        cdef RestatedBody* body = <RestatedBody*>s.body()
         body.before_cum_qty_e9 = row.cum_qty_e9
         body.before_leaves_qty_e9 = s.orders.leaves_qty(row)
         body.before_status = row.ord_status
         body.before_stage = row.stage
         body.owed_qty_e9 = max(0, broker_cum_qty_e9 - row.cum_qty_e9)
         ev.stage = Stage.STAGE_NONE
+        ev.hold = Hold.HOLD_NONE
         ev.reason = Reason.RECONCILED
         ev.ord_status = status
         if is_done(status):
@@ -391,5 +467,5 @@ cdef class Reports:
             ev.pending = Pending.PENDING_NONE
         else:
             ev.ord_status = OrdStatus.PARTIALLY_FILLED if row.cum_qty_e9 else OrdStatus.NEW
-            ev.leaves_qty_e9 = row.terms.order_qty_e9 - row.cum_qty_e9
+            ev.leaves_qty_e9 = max(0, row.terms.order_qty_e9 - row.cum_qty_e9)
         return <int64_t>s.commit(Kind.RESTATED, sizeof(RestatedBody))

@@ -25,6 +25,7 @@ cdef class State:
     cdef readonly list account_names
     cdef readonly dict halts                 # halt id -> what HALT_CHANGED said
     cdef readonly dict revisions             # (order, rev) -> (acct_seq of its answer, content hash)
+    cdef readonly dict batches               # (account, acct_seq) of each batch -> number of its items
     cdef readonly dict limit_versions        # account row -> version of its limits
     cdef readonly uint32_t shard
     cdef readonly uint32_t epoch
@@ -56,7 +57,7 @@ cdef class State:
     cdef int direction_of(self, const Terms* terms) noexcept nogil
     cdef int _count(self, uint32_t account, uint64_t acct_seq) except -1
     cdef int _apply_order(self, int kind, const char* payload, Py_ssize_t size, int64_t wall_ns) except -1
-    cdef void _reserve(self, OrderRow* row) noexcept nogil
+    cdef int _reserve(self, OrderRow* row) except -1
     cdef int _watch(self, uint32_t order, OrderRow* row) except -1
     cdef int _apply_world(self, int kind, const char* payload, Py_ssize_t size, int64_t wall_ns) except -1
     cdef int _list(self, const InstrumentBody* body) except -1

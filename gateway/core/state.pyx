@@ -57,6 +57,7 @@ cdef class State:
         self.account_names = []
         self.halts = {}
         self.revisions = {}
+        self.batches = {}
         self.limit_versions = {}
         self.history = bytes(16)
         self.acct_seqs = <uint64_t*>calloc(accounts, sizeof(uint64_t))
@@ -201,6 +202,9 @@ cdef class State:
             self.kind_counts[kind] += 1
         if kind >= Kind.CANCEL_ALL_EV:
             self._count((<const AccountEvent*>payload).account, (<const AccountEvent*>payload).acct_seq)
+            if kind == Kind.BATCH_EV:
+                self.batches[(<const AccountEvent*>payload).account, (<const AccountEvent*>payload).acct_seq] = (
+                    (<const AccountEvent*>payload).count)
             return 0
         if kind >= Kind.ACCEPTED:
             return self._apply_order(kind, payload, size, wall_ns)
@@ -218,9 +222,9 @@ cdef class State:
         cdef const TradeBody* trade = <const TradeBody*>(payload + sizeof(OrderEvent))
         cdef const ReplaceBody* replace = <const ReplaceBody*>(payload + sizeof(OrderEvent))
         cdef OrderRow* row
-        cdef bint was_open = kind != Kind.ACCEPTED
+        cdef bint was_open = False
         self._count(ev.account, ev.acct_seq)
-        if was_open and ev.order < self.orders.count:
+        if kind != Kind.ACCEPTED and ev.order < self.orders.count:
             was_open = not is_done(self.orders.rows[ev.order].ord_status)
         if self.orders.apply(kind, payload, size, wall_ns) != 0:
             raise ValueError(f"record {self.seq} of kind {kind} does not fit the order table (row {ev.order})")
@@ -231,10 +235,8 @@ cdef class State:
             row.reserved_qty_e9 = 0
             row.reserved_resting = 0
         if kind == Kind.TRADE:
-            self.gate.fill(row.account, row.terms.instrument, row.terms.side, trade.last_qty_e9, trade.last_px_e9, trade.fee_e4)
-        elif kind == Kind.ACCEPTED:
-            self.gate.count_open(row.account, 1)
-            self._link(ev.order, row.account)
+            if self.gate.fill(row.account, row.terms.instrument, row.terms.side, trade.last_qty_e9, trade.last_px_e9, trade.fee_e4):
+                raise ValueError(f"record {self.seq}: the position cannot take a fill of {trade.last_qty_e9} at {trade.last_px_e9}")
         elif (kind == Kind.PENDING_REPLACE_EV or kind == Kind.REPLACED) and replace.content_hash:
             self.revisions[(ev.order, replace.ask_rev)] = (ev.acct_seq, replace.content_hash)
         self._reserve(row)
@@ -242,17 +244,27 @@ cdef class State:
             self.gate.count_open(row.account, -1)
             self._unlink(ev.order, row.account)
             self.done_counts[row.ord_status * 32 + ev.reason % 32] += 1
+        elif not was_open and not is_done(row.ord_status):      # accepted, or found working after it was called done
+            self.gate.count_open(row.account, 1)
+            self._link(ev.order, row.account)
         return self._watch(ev.order, row)
 
     cdef void _link(self, uint32_t order, uint32_t account) noexcept nogil:
-        cdef uint32_t last = self.open_tail[account]
-        self.open_prev[order] = last
-        self.open_next[order] = NO_ROW
-        self.open_tail[account] = order
-        if last == NO_ROW:
+        cdef uint32_t before = self.open_tail[account]
+        cdef uint32_t after
+        while before != NO_ROW and before > order:              # only an order that was called done finds one
+            before = self.open_prev[before]
+        after = self.open_head[account] if before == NO_ROW else self.open_next[before]
+        self.open_prev[order] = before
+        self.open_next[order] = after
+        if before == NO_ROW:
             self.open_head[account] = order
         else:
-            self.open_next[last] = order
+            self.open_next[before] = order
+        if after == NO_ROW:
+            self.open_tail[account] = order
+        else:
+            self.open_prev[after] = order
 
     cdef void _unlink(self, uint32_t order, uint32_t account) noexcept nogil:
         cdef uint32_t before = self.open_prev[order]
@@ -266,23 +278,29 @@ cdef class State:
         else:
             self.open_prev[after] = before
 
-    cdef void _reserve(self, OrderRow* row) noexcept nogil:
-        """Hold at the gate what the order may still do: leaves (the larger of old and asked), in doubt and owed."""
+    cdef int _reserve(self, OrderRow* row) except -1:
+        """Hold at the gate what may still fill: leaves under the largest terms that can be in force there, or what is owed.
+
+        While the order is open, what is owed is a part of leaves, or it is all that the broker's larger count says.
+        """
         cdef int64_t qty_e9 = row.owed_qty_e9
         cdef int64_t px = row.ref_px_e9
         cdef bint live = row.ord_status >= OrdStatus.PENDING_NEW and not is_done(row.ord_status)
         if live:
-            qty_e9 += max(0, row.terms.order_qty_e9 - row.cum_qty_e9)
-            if row.pending == Pending.PENDING_REPLACE:
-                qty_e9 = max(qty_e9, row.ask_qty_e9 - row.cum_qty_e9)
-                px = max(px, row.ask_ref_px_e9)
+            qty_e9 = max(qty_e9, row.terms.order_qty_e9 - row.cum_qty_e9)
+            if row.open_asks:
+                qty_e9 = max(qty_e9, row.ask_most_qty_e9 - row.cum_qty_e9)
+                px = max(px, row.ask_most_px_e9)
         if qty_e9 <= 0:
-            return
+            return 0
         row.reserved_qty_e9 = qty_e9
         row.reserved_px_e9 = px
         row.reserved_resting = live and row.terms.ord_type == OrdType.LIMIT
         row.reserved_side = row.terms.side
-        self.gate.reserve(row.account, row.terms.instrument, row.terms.side, qty_e9, px, row.terms.reduce_only, row.reserved_resting)
+        if self.gate.reserve(row.account, row.terms.instrument, row.terms.side, qty_e9, px, row.terms.reduce_only,
+                             row.reserved_resting):
+            raise ValueError(f"record {self.seq}: the gate cannot hold {qty_e9} at {px}")
+        return 0
 
     cdef int direction_of(self, const Terms* terms) noexcept nogil:
         """Which way the price must go: a sell stop and a buy touch fire downwards."""
@@ -409,7 +427,7 @@ cdef class State:
         head = repr((self.shard, self.epoch, self.history.hex(), self.seq, self.events, self.account_names, self.halts,
                      sorted(self.limit_versions.items()))).encode()
         seqs = (<const char*>self.acct_seqs)[: accounts * 8] if accounts else b""
-        revisions = repr(list(self.revisions.items())).encode()
+        revisions = repr((list(self.revisions.items()), list(self.batches.items()))).encode()
         return [head, b"\n".join(instruments), seqs, revisions, self.gate.dump(), self.orders.dump()]
 
     def dump(self) -> bytes:
@@ -463,7 +481,9 @@ cdef class State:
             self.acct_seqs[row] = int.from_bytes(parts[2][8 * row : 8 * row + 8], "little")
         self.halts.update(halts)
         self.limit_versions.update(versions)
-        self.revisions.update(ast.literal_eval(parts[3].decode()))
+        revisions, batches = ast.literal_eval(parts[3].decode())
+        self.revisions.update(revisions)
+        self.batches.update(batches)
         part = parts[4]
         self.gate.load(part, len(part))
         self.orders.load(parts[5])

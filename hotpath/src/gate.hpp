@@ -11,7 +11,7 @@
 
 namespace backstay {
 
-// Open addressing, never more than half full, nothing is ever removed (rows live as long as the gate).
+// Open addressing, never more than half full; rows live as long as the gate, but a refused batch takes back its own.
 class KeyIndex {
   public:
     explicit KeyIndex(size_t room) { clear(room); }
@@ -28,6 +28,19 @@ class KeyIndex {
     void put(uint64_t key, uint32_t row) {
         if (2 * ++used_ > mask_) grow();
         place(Slot{key, row + 1, 0});
+    }
+
+    // Closes the gap that the key leaves: a later slot moves back unless its own first slot lies behind the gap.
+    void erase(uint64_t key) noexcept {
+        size_t gap = first(key);
+        while (slots_[gap].stored == 0 || slots_[gap].key != key) gap = (gap + 1) & mask_;
+        for (size_t at = (gap + 1) & mask_; slots_[at].stored != 0; at = (at + 1) & mask_) {
+            if (((at - first(slots_[at].key)) & mask_) < ((at - gap) & mask_)) continue;
+            slots_[gap] = slots_[at];
+            gap = at;
+        }
+        slots_[gap].stored = 0;
+        --used_;
     }
 
     void clear(size_t room) {
@@ -87,6 +100,12 @@ class PairStore {
         row->account = account;
         row->instrument = instrument;
         return row;
+    }
+
+    // Takes back the newest row.
+    void drop_last() noexcept {
+        const Row* row = at(--count_);
+        index_.erase(key(row->account, row->instrument));
     }
 
     Row* at(size_t position) const noexcept { return &chunks_[position / CHUNK][position % CHUNK]; }
