@@ -312,6 +312,7 @@ cdef class Reports:
         cdef OrderRow* row = self._row(order)
         cdef OrderEvent* ev
         cdef ReplaceBody* body
+        cdef int64_t seq
         cdef bint grows = row.ord_status == OrdStatus.FILLED and order_qty_e9 > row.cum_qty_e9 and is_asked(row, rev)
         s.wall_ns = wall_ns
         if rev <= row.rev or (is_done(row.ord_status) and not grows):
@@ -339,10 +340,12 @@ cdef class Reports:
         body.ask_rev = rev
         ev.rev = rev
         ev.leaves_qty_e9 = order_qty_e9 - row.cum_qty_e9
-        if ev.leaves_qty_e9 == 0:
-            ev.ord_status = OrdStatus.FILLED
-            ev.pending = Pending.PENDING_NONE
-        return <int64_t>s.commit(Kind.REPLACED, sizeof(ReplaceBody))
+        s.grouped = ev.leaves_qty_e9 == 0
+        seq = <int64_t>s.commit(Kind.REPLACED, sizeof(ReplaceBody))
+        if s.grouped:                                   # cut to what is filled: a replace ends nothing, the broker's truth does
+            s.grouped = 0
+            self._adopt(order, OrdStatus.FILLED, row.cum_qty_e9 + row.owed_qty_e9)
+        return seq
 
     cdef bint _asked_after(self, const OrderRow* row, uint32_t rev) noexcept nogil:
         cdef uint32_t later

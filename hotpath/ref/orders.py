@@ -385,9 +385,10 @@ class Orders:
         order.rev = rev
         order.asks = {ask: terms for ask, terms in order.asks.items() if ask > rev}
         order.pending = "cancel" if order.pending == "cancel" else "replace" if order.asks else None
-        if order.leaves_qty_e9 == 0:
-            order.ord_status, order.pending = "filled", None
-        return self._tell(order, "replaced", ask_rev=rev)
+        self._tell(order, "replaced", ask_rev=rev)
+        if order.leaves_qty_e9 == 0:  # cut to what is filled: a replace ends nothing, the broker's truth does
+            self._restate(order, "filled", order.cum_qty_e9 + order.owed_qty_e9)
+        return RECORD
 
     def replace_rejected(self, row: int, rev: int) -> str:
         """The old terms stand; the number is used."""

@@ -112,6 +112,15 @@ def test_replace_overtaken_by_the_fill_of_the_old_quantity_leaves_the_order_open
     pair.compare_all()
 
 
+def test_replace_down_to_what_is_filled_ends_the_order_as_the_brokers_truth(pair: Pair) -> None:
+    row = working(pair)
+    pair.replace(0, ReplaceItem(cl_ord_id="a", rev=2, qty="4"))
+    pair.report("trade", row, b"x1", 4 * E9, PX, 4 * E9)
+    pair.report("replaced", row, 2, 4 * E9, PX)
+    assert [event.t for _, event in pair.twin.events[-2:]] == ["replaced", "restated"]
+    assert pair.live.views.status(row)[0] == OrdStatus.FILLED
+
+
 def test_order_called_done_that_works_at_the_broker_is_open_again(pair: Pair) -> None:
     row, later = working(pair), working(pair, "b")
     pair.report("canceled", row, 0)
