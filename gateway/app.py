@@ -1,4 +1,4 @@
-"""The gateway process: what exists, how it is wired, how it starts and ends. Nothing else constructs things with side effects."""
+"""The gateway process: what exists, how it is wired, how it starts and ends; the one place with side effects."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from brokers.sim.link import SimAdapter, SimLinkConfig
 from gateway import boot
 from gateway.clock import Clock, SystemClock
 from gateway.config import Config
+from gateway.contracts import notices
 from gateway.contracts.asyncapi import spec_sha256
 from gateway.core.world import World
 from gateway.engine import Engine
-from gateway.contracts import notices
 from gateway.feeds.binance import BinanceFeed, stream_url
 from gateway.journal.writer import JournalWriter
 from gateway.ops.server import OpsServer

@@ -1,4 +1,4 @@
-"""From what is on disk to a running core: recover the journal, load the snapshot, replay, bring the configuration in."""
+"""From what is on disk to a running core: recover the journal, load the snapshot, replay, apply the configuration."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from gateway.core.world import World
 from gateway.journal.recovery import Recovered
 from gateway.journal.segment import split_position
 from gateway.journal.snapshot import Snapshot, SnapshotStore, restore
-from gateway.options import AccountLimits, AccountOptions, Config as Options, e4, e9
+from gateway.options import AccountLimits, AccountOptions, e4, e9
+from gateway.options import Config as Options
 
 log = structlog.get_logger("boot")
 ASSET_CLASSES = ("equity", "crypto", "future", "fx")
@@ -65,7 +66,9 @@ def boot(config: Config, clock: Clock) -> Booted:
         replayed += state.replay(block.data, block.position)
     recovered = restored.recovered
     if recovered.truncated_bytes:
-        log.warning("torn tail of the journal was cut", bytes=recovered.truncated_bytes, lost=recovered.synced_bytes_lost)
+        log.warning(
+            "torn tail of the journal was cut", bytes=recovered.truncated_bytes, lost=recovered.synced_bytes_lost
+        )
     return Booted(state, recovered, replayed, clock.mono_ns() - began)
 
 
@@ -108,7 +111,9 @@ def configure(state: State, config: Config, clock: Clock) -> None:
         _configure_account(state, world, account, groups, wall_ns)
 
 
-def _configure_account(state: State, world: World, account: AccountOptions, groups: dict[str, int], wall_ns: int) -> None:
+def _configure_account(
+    state: State, world: World, account: AccountOptions, groups: dict[str, int], wall_ns: int
+) -> None:
     row = state.accounts.get(account.name)
     if row is None:
         group = groups.setdefault(account.group or f"account {account.name}", len(groups))

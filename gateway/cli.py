@@ -1,4 +1,4 @@
-"""The command `backstay`: groups of commands, and what an exit status means (0 done, 1 refused, 2 usage, 3 broken invariant)."""
+"""The command `backstay`: groups of commands. Exit status: 0 done, 1 refused, 2 usage, 3 broken invariant."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class Engine:
         adapter: Adapter,
         is_durable: bool,
         later: Callable[[int, Callable[[], None]], None],
-        soon: Callable[[Callable[[], None]], None],
+        soon: Callable[[Callable[[], None]], object],
         read_frame: Callable[[int], bytes],
         answer_ns: int = 2_000_000_000,
     ) -> None:

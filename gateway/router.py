@@ -306,7 +306,8 @@ class Router:
         self._ask()
 
     def _past_horizon(self, order: int, wall: int) -> bool:
-        return wall - self.engine.views.order(order)["live_ns"] >= self.adapter.capabilities.horizon_ns
+        live_ns: int = self.engine.views.order(order)["live_ns"]
+        return wall - live_ns >= self.adapter.capabilities.horizon_ns
 
     def _apply(self, order: int, step: Step, report: ReportState, wall: int) -> None:
         reports, raw = self.engine.reports, report.raw

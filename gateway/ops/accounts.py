@@ -166,7 +166,7 @@ class _OrderFilter:
         self.since = since
 
     def __call__(self, row: dict[str, Any]) -> bool:
-        return (
+        return bool(
             (not self.status or row["ord_status"] == self.status)
             and (self.instrument < 0 or row["instrument"] == self.instrument)
             and (self.tag is None or row["tag"] == self.tag)

@@ -56,7 +56,8 @@ def _orders(engine: Engine, account: int, req: Get, res: dict[str, Any]) -> None
     start = int(req.cursor) if req.cursor and req.cursor.isdecimal() else 0
     found: list[msgspec.Raw] = []
     at = start
-    for at, row in enumerate(rows[start:], start + 1):
+    for row in rows[start:]:
+        at += 1
         order = views.order(row)
         if wanted is not None and STATUS_NAMES[order["ord_status"]] != wanted:
             continue
@@ -132,7 +133,10 @@ def headroom(engine: Engine, account: int) -> list[notices.Headroom]:
 
 def refusal_detail(engine: Engine, code: str, intake: Any, in_ns: int) -> dict[str, Any] | None:
     """What the taxonomy promises beside a code."""
-    if code in ("ORDER_DONE", "ORDER_CLOSING", "ORDER_IN_DOUBT", "REV_CONFLICT", "CL_ORD_ID_CONFLICT") and intake.order >= 0:
+    if (
+        code in ("ORDER_DONE", "ORDER_CLOSING", "ORDER_IN_DOUBT", "REV_CONFLICT", "CL_ORD_ID_CONFLICT")
+        and intake.order >= 0
+    ):
         return {"order": msgspec.json.decode(engine.views.order_json(intake.order))}
     if code == "UNSUPPORTED":
         return {"features": features()}

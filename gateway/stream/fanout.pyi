@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from hotpath.hist import Histogram
 from hotpath.wire import Renderer
 
 class Outbox:
@@ -52,6 +53,8 @@ class Fanout:
     def depth(self) -> int: ...
     @property
     def heads(self) -> list[Any]: ...
+    @property
+    def ack(self) -> Histogram: ...
     @property
     def delivered(self) -> int: ...
     @property

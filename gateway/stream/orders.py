@@ -35,7 +35,7 @@ class OrderRequests:
         """Row of the account that the request means; -1 when it was refused."""
         session = self.session
         key = session.key
-        assert key is not None  # noqa: S101  # handlers run after login only
+        assert key is not None  # handlers run after login only
         name = req.account
         if name is None:
             if len(key.accounts) != 1:
@@ -130,8 +130,8 @@ class OrderRequests:
         keep = req.keep == "protective"
         rows = self.engine.views.select(account, instrument, SIDES[req.side], session, tag, keep)
         answer = self.engine.intake.cancel_all(
-            account, rows, SIDES[req.side], (req.symbol or "").encode(), session or b"", tag or b"", keep, Reason.REQUEST,
-            in_ns,
+            account, rows, SIDES[req.side], (req.symbol or "").encode(), session or b"", tag or b"", keep,
+            Reason.REQUEST, in_ns,
         )  # fmt: skip
         self._answer(req, account, answer, in_ns)
 
@@ -184,14 +184,14 @@ class OrderRequests:
             session.refuse(req.id, code, in_ns, text, detail=detail, left=self.left, retry=retry)
         else:
             code = Refusal(answer).name
-            detail = answers.refusal_detail(engine, code, intake, in_ns)
+            known = answers.refusal_detail(engine, code, intake, in_ns)
             text = intake.text
             if code in ("BAD_TICK", "BAD_LOT"):
-                detail, text = {"nearest": text}, f"{intake.path} is not on the grid; the nearest allowed is {text}"
+                known, text = {"nearest": text}, f"{intake.path} is not on the grid; the nearest allowed is {text}"
             path = intake.path or None
             if item >= 0:
-                detail, path = {**(detail or {}), "item": item}, f"items[{item}].{path}" if path else f"items[{item}]"
-            session.refuse(req.id, code, in_ns, text, path=path, detail=detail, left=self.left)
+                known, path = {**(known or {}), "item": item}, f"items[{item}].{path}" if path else f"items[{item}]"
+            session.refuse(req.id, code, in_ns, text, path=path, detail=known, left=self.left)
 
     def _control(self, account: int, req: Any, item: int) -> tuple[str, str, dict[str, Any]]:
         decision = self.engine.intake.decision

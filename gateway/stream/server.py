@@ -99,7 +99,7 @@ class StreamServer:
 
     def logged_in(self, session: Session) -> None:
         """Takeover: of two connections of a key's session the newer one lives."""
-        assert session.key is not None  # noqa: S101
+        assert session.key is not None
         self._forget_stranger(session)
         place = (session.key.name, session.name)
         older = self.sessions.get(place)
@@ -121,7 +121,7 @@ class StreamServer:
             self._count_out(session)
 
     def _count_out(self, session: Session) -> None:
-        assert session.key is not None  # noqa: S101
+        assert session.key is not None
         session.key.connections -= 1
 
     def _forget_stranger(self, session: Session) -> None:
@@ -151,7 +151,7 @@ class StreamServer:
     def welcome(self, session: Session, re: int) -> notices.Welcome:
         """What this connection may do, and the bounds that it has."""
         key, limits = session.key, self.limits
-        assert key is not None  # noqa: S101
+        assert key is not None
         accounts = sorted(key.accounts)
         return notices.Welcome(
             re=re, api=self.api, mode=self.options.mode, durability="disk" if self.is_durable else "none",

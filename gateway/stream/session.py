@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import secrets
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -42,7 +43,7 @@ class Session(WSListener):
         self.address = address
         self.decode = decode_request_msgpack if binary else decode_request
         self.transport: WSTransport = None  # type: ignore[assignment]  # set before the first frame
-        self.outbox: Outbox = None
+        self.outbox: Outbox = None  # type: ignore[assignment]  # likewise
         self.key: Key | None = None
         self.name = ""
         self.name_bytes = b""
@@ -54,7 +55,7 @@ class Session(WSListener):
         self.is_dead = False
         self.following = Following(self)
         self.orders = OrderRequests(self)
-        self.handlers = {
+        self.handlers: dict[type, Callable[[Any, int], object]] = {
             asked.Place: self.orders.place,
             asked.Cancel: self.orders.cancel,
             asked.Replace: self.orders.replace,
@@ -156,13 +157,19 @@ class Session(WSListener):
         key = self.server.keys.find(req.key)
         nonce, self.nonce = self.nonce, ""
         code = ""
-        if key is None or not nonce or not key.verify(signed_text(self.server.aud, nonce, req.key, req.session), req.sig):
+        if (
+            key is None
+            or not nonce
+            or not key.verify(signed_text(self.server.aud, nonce, req.key, req.session), req.sig)
+        ):
             code = "AUTH_FAILED"
         elif not key.is_valid_at(in_ns):
             code = "KEY_REVOKED"
         elif not key.may_come_from(self.address):
             code = "IP_DENIED"
-        elif key.connections >= self.server.limits.connections_per_key and not self.server.has_session(key, req.session):
+        elif key.connections >= self.server.limits.connections_per_key and not self.server.has_session(
+            key, req.session
+        ):
             code = "BUSY"
         if code or key is None:
             self.refuse(req.id, code, in_ns)
