@@ -17,7 +17,7 @@ from gateway.core.world import World
 from gateway.journal.recovery import Recovered
 from gateway.journal.segment import split_position
 from gateway.journal.snapshot import Snapshot, SnapshotStore, restore
-from gateway.options import AccountLimits, AccountOptions, e4, e9
+from gateway.options import AccountOptions, e4, e9
 from gateway.options import Config as Options
 
 log = structlog.get_logger("boot")
@@ -118,29 +118,13 @@ def _configure_account(
     if row is None:
         group = groups.setdefault(account.group or f"account {account.name}", len(groups))
         row = world.open_account(account.name.encode(), group, e4(account.cash), wall_ns)
-    if account.limits is None:
+    limits = account.fixed_limits()
+    if limits is None:
         return
-    wanted = fixed_limits(account.limits)
+    wanted = limits.to_gate()
     known = state.gate.account(row)
     if not known["has_limits"] or {name: known["limits"][name] for name in wanted} != wanted:
         world.set_limits(row, wanted, state.limit_versions.get(row, 0) + 1, wall_ns)
-
-
-def fixed_limits(limits: AccountLimits) -> dict[str, int]:
-    """Configured limits in the core's units."""
-    return {
-        "max_order_qty_e9": e9(limits.max_order_qty),
-        "max_order_notional_e4": e4(limits.max_order_notional),
-        "max_position_qty_e9": e9(limits.max_position_qty),
-        "max_gross_e4": e4(limits.max_gross),
-        "leverage_bps_e9": e9(limits.leverage_bps),
-        "collar_bps_e9": e9(limits.collar_bps),
-        "max_open_orders": limits.max_open_orders,
-        "order_rate_per_s": limits.order_rate_per_s,
-        "order_burst": limits.order_burst,
-        "msg_rate_per_s": limits.msg_rate_per_s,
-        "msg_burst": limits.msg_burst,
-    }
 
 
 class EventReader:

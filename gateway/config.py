@@ -17,6 +17,7 @@ import msgspec
 
 from gateway.errors import ConfigError
 from gateway.options import FORMS, Config, KeyOptions, Section, e9
+from risk.limits import LimitsInvalid
 
 ENV_PREFIX = "BACKSTAY__"
 S = TypeVar("S", bound=Section)
@@ -293,6 +294,14 @@ def _addresses_differ(config: Config) -> Iterator[str]:
         taken[port] = where
 
 
+def _limits_hold(config: Config) -> Iterator[str]:
+    for account in config.accounts:
+        try:
+            account.fixed_limits()
+        except LimitsInvalid as error:
+            yield from (f"accounts.{account.name}.limits.{line}" for line in error.problems)
+
+
 def _venue_can_run(config: Config) -> Iterator[str]:
     if config.venue.market == "replay" and not config.venue.replay_file:
         yield "venue.replay_file: is required when venue.market is replay"
@@ -314,6 +323,7 @@ RULES: tuple[Callable[[Config], Iterator[str]], ...] = (
     _keys_are_whole,
     _tables_are_large_enough,
     _addresses_differ,
+    _limits_hold,
     _venue_can_run,
     _bounds_rise,
 )

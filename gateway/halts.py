@@ -6,16 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.core.world import World
 from hotpath.enums import HaltLevel, HaltScope, Reason
+from risk.halts import Halt, HaltAction, HaltBook
 
 if TYPE_CHECKING:
     from gateway.engine import Engine
 
 LEVELS = {"no_new": HaltLevel.NO_NEW, "reduce_only": HaltLevel.REDUCE_ONLY, "cancel_all": HaltLevel.CANCEL_ALL}
 LEVEL_NAMES = {level: name for name, level in LEVELS.items()}
+SCOPE_NAMES = {HaltScope.GLOBAL: "global", HaltScope.ACCOUNT: "account", HaltScope.INSTRUMENT: "instrument"}
 
 
 class Halts:
-    """The halts of a shard; the state owns them, this writes their records and cancels what a level says."""
+    """Writes the records of a shard's halts (`risk.halts` decides, the state owns them), cancels what a level says."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -32,51 +34,53 @@ class Halts:
             return HaltScope.INSTRUMENT, row
         return None
 
-    def set(self, scope: int, index: int, level: int, *, actor: str, reason: str, keep_protective: bool) -> str:
-        """Trip a kill switch; returns its id. From `cancel_all` on, what works in the scope is canceled."""
+    def set(self, scope: int, index: int, level: int, *, actor: str, reason: str, keep_protective: bool) -> Halt:
+        """Trip a kill switch. From `cancel_all` on, what works in the scope is canceled. Raises HaltRefused."""
         engine = self.engine
-        state = engine.state
-        number = max(state.halts, default=0) + 1 if state.halts else engine.state.seq + 1
-        effective = max(level, self._effective(scope, index))
         wall_ns = engine.clock.wall_ns()
-        self.world.change_halt(
-            number, scope, index, level, effective, 0, actor.encode(), reason.encode(), wall_ns
+        change = self.book.to_set(
+            scope=HaltScope(scope), target=self._target(scope, index), level=HaltLevel(level), reason=reason,
+            actor=actor, wall_ns=wall_ns,
         )  # fmt: skip
+        self.world.change_halt(change, index)
         if level >= HaltLevel.CANCEL_ALL:
             self._cancel(scope, index, keep_protective, wall_ns)
         engine.flush()
         engine.on_status_change()
-        return f"H{number}"
+        return self.book.find(change.halt_id)
 
-    def lift(self, halt_id: str, actor: str) -> str:
-        """`requested` after the first person, `lifted` after a second one, `same_person`, or `unknown`."""
+    def lift(self, halt: Halt, actor: str) -> bool:
+        """Whether it is lifted now: the first person only asks for it. Raises HaltRefused when both are the same."""
         engine = self.engine
-        number = int(halt_id[1:]) if halt_id[:1] == "H" and halt_id[1:].isdecimal() else -1
-        halt = engine.state.halts.get(number)
-        if halt is None:
-            return "unknown"
-        scope, index, level = halt["scope"], halt["index"], halt["level"]
-        asked = halt["lift_requested_by"]
-        if asked == actor:
-            return "same_person"
-        effective = self._effective(scope, index, without=number if asked else -1)
-        action = 2 if asked else 1
-        reason = halt["reason"].encode()
-        self.world.change_halt(
-            number, scope, index, level, effective, action, actor.encode(), reason, engine.clock.wall_ns()
-        )  # fmt: skip
+        wall_ns = engine.clock.wall_ns()
+        if halt.lift_actor:
+            change = self.book.to_confirm_lift(halt.halt_id, actor=actor, wall_ns=wall_ns)
+        else:
+            change = self.book.to_request_lift(halt.halt_id, actor=actor, reason=halt.reason, wall_ns=wall_ns)
+        self.world.change_halt(change, self._index(halt))
         engine.flush()
-        if asked:
+        if change.action == HaltAction.LIFTED:
             engine.on_status_change()
-        return "lifted" if asked else "requested"
+        return change.action == HaltAction.LIFTED
 
-    def _effective(self, scope: int, index: int, without: int = -1) -> int:
-        levels = (
-            halt["level"]
-            for number, halt in self.engine.state.halts.items()
-            if (halt["scope"], halt["index"]) == (scope, index) and number != without
-        )
-        return max(levels, default=HaltLevel.ARMED)
+    def find(self, halt_id: str) -> Halt | None:
+        """The halt in force of this id (`H` and its number)."""
+        number = int(halt_id[1:]) if halt_id[:1] == "H" and halt_id[1:].isdecimal() else -1
+        return next((halt for halt in self.book.active() if halt.halt_id == number), None)
+
+    @property
+    def book(self) -> HaltBook:
+        return self.engine.state.halts
+
+    def _target(self, scope: int, index: int) -> str:
+        if scope == HaltScope.ACCOUNT:
+            return str(self.engine.state.account_names[index])
+        return self.engine.state.quotes.symbol_of(index) if scope == HaltScope.INSTRUMENT else ""
+
+    def _index(self, halt: Halt) -> int:
+        if halt.scope == HaltScope.ACCOUNT:
+            return int(self.engine.state.accounts[halt.target])
+        return self.engine.state.quotes.row_of(halt.target) if halt.scope == HaltScope.INSTRUMENT else 0
 
     def _cancel(self, scope: int, index: int, keep_protective: bool, wall_ns: int) -> None:
         engine = self.engine
@@ -88,24 +92,21 @@ class Halts:
 
     def listed(self, account: int | None) -> list[dict[str, Any]]:
         """Halts in force: all of them, or those that touch the account."""
-        found = []
-        for number, halt in self.engine.state.halts.items():
-            if account is None or halt["scope"] != HaltScope.ACCOUNT or halt["index"] == account:
-                found.append(
-                    {
-                        "halt_id": f"H{number}",
-                        "scope": self._scope_name(halt["scope"], halt["index"]),
-                        "level": LEVEL_NAMES[halt["level"]],
-                        "since_ns": halt["since_ns"],
-                        "reason": halt["reason"],
-                        "by": halt["actor"],
-                    }
-                )
-        return found
+        name = "" if account is None else self.engine.state.account_names[account]
+        return [
+            shown(halt)
+            for halt in self.book.active()
+            if account is None or halt.scope != HaltScope.ACCOUNT or halt.target == name
+        ]
 
-    def _scope_name(self, scope: int, index: int) -> str:
-        if scope == HaltScope.ACCOUNT:
-            return f"account:{self.engine.state.account_names[index]}"
-        if scope == HaltScope.INSTRUMENT:
-            return f"instrument:{self.engine.state.quotes.symbol_of(index)}"
-        return "global"
+
+def shown(halt: Halt) -> dict[str, Any]:
+    """A halt as the order API shows it."""
+    return {
+        "halt_id": f"H{halt.halt_id}",
+        "scope": f"{SCOPE_NAMES[halt.scope]}:{halt.target}" if halt.target else "global",
+        "level": LEVEL_NAMES[halt.level],
+        "since_ns": halt.set_ns,
+        "reason": halt.reason,
+        "by": halt.actor,
+    }

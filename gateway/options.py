@@ -12,6 +12,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from risk.limits import DEFAULTS, EDGES, Edge
+from risk.limits import AccountLimits as FixedLimits
+
 DECIMAL = r"^(0|[1-9][0-9]{0,8})(\.[0-9]{1,9})?$"
 MONEY = r"^(0|[1-9][0-9]{0,13})(\.[0-9]{1,4})?$"
 NAME = r"^[A-Za-z0-9._-]{1,36}$"
@@ -88,7 +91,14 @@ class JournalOptions(Section, frozen=True):
 
     dir: Annotated[str, about("Folder of the segments. Give it a disk of its own.", min_length=1)] = "journal"
     segment_bytes: Annotated[
-        int, about("Size of a segment, preallocated and zeroed.", "bytes", ge=1 << 20, le=1 << 32)
+        int,
+        about(
+            "Size of a segment, preallocated and zeroed; in whole blocks of 4096.",
+            "bytes",
+            ge=1 << 20,
+            le=(1 << 32) - 4096,
+            multiple_of=4096,
+        ),
     ] = 64 << 20
     durability: Annotated[
         Literal["disk", "off"],
@@ -186,29 +196,20 @@ class InstrumentOptions(Section, frozen=True):
         return self.feed_symbol or self.symbol
 
 
-class AccountLimits(Section, frozen=True):
-    """Limits of an account. An account without this table has limit 0: everything is refused."""
+def _limit_field(edge: Edge) -> tuple[Any, Any]:
+    """Type and default of one limit as an option."""
+    default = edge.render(DEFAULTS.to_gate()[edge.field])
+    if edge.kind == "count":
+        return Annotated[int, about(edge.about, edge.unit, ge=0, le=edge.most)], default
+    return Annotated[str, about(edge.about, edge.unit, pattern=MONEY if edge.kind == "money" else DECIMAL)], default
 
-    max_order_qty: Annotated[str, about("Quantity of one order.", "units", pattern=DECIMAL)] = "0"
-    max_order_notional: Annotated[str, about("Value of one order.", "money", pattern=MONEY)] = "0"
-    max_position_qty: Annotated[
-        str, about("Position if every open order fills, per instrument.", "units", pattern=DECIMAL)
-    ] = "0"
-    max_gross: Annotated[str, about("Sum of worst-case exposures.", "money", pattern=MONEY)] = "0"
-    leverage_bps: Annotated[
-        str, about("Buying power as a part of cash; 10000 is a cash account.", "bps", pattern=DECIMAL)
-    ] = "10000"
-    collar_bps: Annotated[
-        str,
-        about("Limit price at most this far from the reference; also a market order's collar.", "bps", pattern=DECIMAL),
-    ] = "500"
-    max_open_orders: Annotated[int, about("Orders open at once.", "orders", ge=0, le=10_000_000)] = 10_000
-    order_rate_per_s: Annotated[int, about("New orders.", "1/s", ge=0, le=1_000_000)] = 200
-    order_burst: Annotated[int, about("Burst of new orders.", "orders", ge=0, le=1_000_000)] = 400
-    msg_rate_per_s: Annotated[
-        int, about("Place and replace together; cancels are free.", "1/s", ge=0, le=1_000_000)
-    ] = 400
-    msg_burst: Annotated[int, about("Burst of those.", "messages", ge=0, le=1_000_000)] = 800
+
+AccountLimits = msgspec.defstruct(  # the limits are defined in risk.limits; this is their table in the file
+    "AccountLimits",
+    [(name, *_limit_field(edge)) for name, edge in EDGES.items()],
+    bases=(Section,), frozen=True, kw_only=True, module=__name__,
+    namespace={"__doc__": "Limits of an account; without this table it may do nothing."},
+)  # fmt: skip
 
 
 class AccountOptions(Section, frozen=True):
@@ -220,7 +221,11 @@ class AccountOptions(Section, frozen=True):
     ] = ""
     cash: Annotated[str, about("Cash when the journal begins; later the journal knows.", "money", pattern=MONEY)] = "0"
     broker: Annotated[Literal["sim"], about("Where its orders go.")] = "sim"
-    limits: AccountLimits | None = None
+    limits: AccountLimits | None = None  # type: ignore[valid-type]
+
+    def fixed_limits(self) -> FixedLimits | None:
+        """The limits in the core's units; None when the account has none. Raises LimitsInvalid."""
+        return None if self.limits is None else FixedLimits.parse(msgspec.to_builtins(self.limits))
 
 
 class KeyOptions(Section, frozen=True):
@@ -325,7 +330,8 @@ DEFAULT_ACCOUNTS = (
         cash="1000000",
         limits=AccountLimits(
             max_order_qty="10000", max_order_notional="100000", max_position_qty="50000", max_gross="5000000",
-            leverage_bps="50000",
+            leverage_bps="50000", max_open_orders=10_000, order_rate_per_s=200, order_burst=400, msg_rate_per_s=400,
+            msg_burst=800,
         ),
     ),
 )  # fmt: skip

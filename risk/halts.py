@@ -1,7 +1,8 @@
 """Kill switches: who stopped what and why, and the two people that it takes to start again (controls, section 8).
 
-Pure: time comes in, a HaltChange goes out. The gateway journals each change and gives `effective` to Gate.set_halt;
-replay gives the same changes back to `apply`. Setting is never denied for want of approval; lifting needs two persons.
+Pure: a question comes in, the HaltChange that answers it goes out, and only `apply` moves the book. The gateway
+journals each change and applies the record, live and in replay, with `effective` for Gate.set_halt. Setting is never
+denied for want of approval; lifting needs two persons.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from typing import Any
 
 from hotpath.enums import HaltLevel, HaltScope
 
-TEXT_MAX = 256
+ACTOR_MAX = 64  # bytes of UTF-8, as a record holds them
+REASON_MAX = 240
 ACTIVE_MAX = 10_000  # halts in force at once; a further one is refused, and a wider one does what it would have done
 
 
@@ -64,7 +66,7 @@ class HaltBook:
         self._active: dict[int, Halt] = {}
         self._last_id = 0
 
-    def set(
+    def to_set(
         self, *, scope: HaltScope, target: str, level: HaltLevel, reason: str, actor: str, wall_ns: int
     ) -> HaltChange:
         """Trip a kill switch. A second one on the same target stands beside the first and is lifted apart."""
@@ -75,7 +77,7 @@ class HaltBook:
         if len(self._active) >= ACTIVE_MAX:
             raise HaltRefused(f"{ACTIVE_MAX} halts are in force: set one of a wider scope")
         _require(actor=actor, reason=reason)
-        change = HaltChange(
+        return HaltChange(
             action=HaltAction.SET,
             halt_id=self._last_id + 1,
             scope=HaltScope(scope),
@@ -86,16 +88,15 @@ class HaltBook:
             reason=reason,
             wall_ns=wall_ns,
         )
-        return self.apply(change)
 
-    def request_lift(self, halt_id: int, *, actor: str, reason: str, wall_ns: int) -> HaltChange:
+    def to_request_lift(self, halt_id: int, *, actor: str, reason: str, wall_ns: int) -> HaltChange:
         """First person: ask to lift, with a cause. Asking again replaces the earlier request."""
         halt = self.find(halt_id)
         _require(actor=actor, reason=reason)
         effective = self.effective(halt.scope, halt.target)
-        return self.apply(_change(HaltAction.LIFT_REQUESTED, halt, effective, actor, reason, wall_ns))
+        return _change(HaltAction.LIFT_REQUESTED, halt, effective, actor, reason, wall_ns)
 
-    def confirm_lift(self, halt_id: int, *, actor: str, wall_ns: int) -> HaltChange:
+    def to_confirm_lift(self, halt_id: int, *, actor: str, wall_ns: int) -> HaltChange:
         """Second, different person: lift it."""
         halt = self.find(halt_id)
         _require(actor=actor, reason="confirmed")
@@ -105,9 +106,9 @@ class HaltBook:
             raise HaltRefused(f"halt {halt_id}: {actor} asked to lift it, so another person must confirm")
         rest = [other.level for other in self._of(halt.scope, halt.target) if other.halt_id != halt_id]
         effective = max(rest, default=HaltLevel.ARMED)
-        return self.apply(_change(HaltAction.LIFTED, halt, effective, actor, halt.lift_reason, wall_ns))
+        return _change(HaltAction.LIFTED, halt, effective, actor, halt.lift_reason, wall_ns)
 
-    def apply(self, change: HaltChange) -> HaltChange:
+    def apply(self, change: HaltChange) -> None:
         """Take a change as it was journaled; the only thing that moves the book."""
         if change.action == HaltAction.SET:
             self._active[change.halt_id] = Halt(
@@ -127,7 +128,6 @@ class HaltBook:
             )
         else:
             del self._active[self.find(change.halt_id).halt_id]
-        return change
 
     def find(self, halt_id: int) -> Halt:
         if halt_id not in self._active:
@@ -174,8 +174,8 @@ def _change(action: HaltAction, halt: Halt, effective: HaltLevel, actor: str, re
 
 
 def _require(*, actor: str, reason: str) -> None:
-    for name, text in (("actor", actor), ("reason", reason)):
+    for name, text, most in (("actor", actor, ACTOR_MAX), ("reason", reason, REASON_MAX)):
         if not text.strip():
             raise HaltRefused(f"{name} is required")
-        if len(text) > TEXT_MAX:
-            raise HaltRefused(f"{name} is longer than {TEXT_MAX} characters")
+        if len(text.encode()) > most:
+            raise HaltRefused(f"{name} is longer than {most} bytes")

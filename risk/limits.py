@@ -11,11 +11,10 @@ from typing import Final
 
 from hotpath.fixed import from_e4, from_e9, to_e4, to_e9
 
-BPS = 10_000
 RATE_MAX = 1_000_000  # tokens a second, and burst
 OPEN_ORDERS_MAX = 10_000_000
 COLLAR_BPS_MAX = 10_000
-LEVERAGE_MAX = 100
+LEVERAGE_BPS_MAX = 1_000_000
 
 
 class LimitsInvalid(ValueError):
@@ -73,11 +72,13 @@ class AccountLimits:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """How one limit is written outside: its kind, and the largest value that is not a typing error."""
+    """How one limit is written outside: its kind, the largest value that is not a typing error, and what it means."""
 
     field: str
-    kind: str  # qty, money, bps, leverage, count
+    kind: str  # qty, money, bps, count
     most: int
+    about: str
+    unit: str
 
     def parse(self, value: object) -> int:
         if self.kind == "count":
@@ -88,8 +89,6 @@ class Edge:
             if not isinstance(value, str):
                 raise TypeError(f"must be a decimal string, not {value!r}")
             parsed = to_e4(value) if self.kind == "money" else to_e9(value)
-            if self.kind == "leverage":
-                parsed *= BPS
         if not 0 <= parsed <= self.most:
             raise ValueError(f"must be from 0 to {self.render(self.most)}, not {value}")
         return parsed
@@ -97,26 +96,32 @@ class Edge:
     def render(self, value: int) -> str | int:
         if self.kind == "count":
             return value
-        if self.kind == "money":
-            return from_e4(value)
-        return from_e9(value // BPS if self.kind == "leverage" else value)
+        return from_e4(value) if self.kind == "money" else from_e9(value)
 
 
 QTY_MAX_E9 = to_e9("9000000000")
 MONEY_MAX_E4 = to_e4("900000000000000")
 EDGES: Final[dict[str, Edge]] = {
-    "max_order_qty": Edge("max_order_qty_e9", "qty", QTY_MAX_E9),
-    "max_order_notional": Edge("max_order_notional_e4", "money", MONEY_MAX_E4),
-    "max_position_qty": Edge("max_position_qty_e9", "qty", QTY_MAX_E9),
-    "max_gross": Edge("max_gross_e4", "money", MONEY_MAX_E4),
-    "leverage": Edge("leverage_bps_e9", "leverage", LEVERAGE_MAX * BPS * 10**9),
-    "collar_bps": Edge("collar_bps_e9", "bps", COLLAR_BPS_MAX * 10**9),
-    "max_open_orders": Edge("max_open_orders", "count", OPEN_ORDERS_MAX),
-    "order_rate_per_s": Edge("order_rate_per_s", "count", RATE_MAX),
-    "order_burst": Edge("order_burst", "count", RATE_MAX),
-    "msg_rate_per_s": Edge("msg_rate_per_s", "count", RATE_MAX),
-    "msg_burst": Edge("msg_burst", "count", RATE_MAX),
-}
+    "max_order_qty": Edge("max_order_qty_e9", "qty", QTY_MAX_E9, "Quantity of one order.", "units"),
+    "max_order_notional": Edge("max_order_notional_e4", "money", MONEY_MAX_E4, "Value of one order.", "money"),
+    "max_position_qty": Edge(
+        "max_position_qty_e9", "qty", QTY_MAX_E9, "Position if every open order fills, per instrument.", "units"
+    ),
+    "max_gross": Edge("max_gross_e4", "money", MONEY_MAX_E4, "Sum of worst-case exposures.", "money"),
+    "leverage_bps": Edge(
+        "leverage_bps_e9", "bps", LEVERAGE_BPS_MAX * 10**9,
+        "Buying power as a part of cash; 10000 is a cash account.", "bps",
+    ),
+    "collar_bps": Edge(
+        "collar_bps_e9", "bps", COLLAR_BPS_MAX * 10**9,
+        "Limit price at most this far from the reference; also a market order's collar.", "bps",
+    ),
+    "max_open_orders": Edge("max_open_orders", "count", OPEN_ORDERS_MAX, "Orders open at once.", "orders"),
+    "order_rate_per_s": Edge("order_rate_per_s", "count", RATE_MAX, "New orders.", "1/s"),
+    "order_burst": Edge("order_burst", "count", RATE_MAX, "Burst of new orders.", "orders"),
+    "msg_rate_per_s": Edge("msg_rate_per_s", "count", RATE_MAX, "Place and replace together; cancels are free.", "1/s"),
+    "msg_burst": Edge("msg_burst", "count", RATE_MAX, "Burst of those.", "messages"),
+}  # fmt: skip
 DEFAULTS: Final = AccountLimits()
 
 

@@ -23,7 +23,7 @@ cdef class State:
     cdef readonly Renderer names
     cdef readonly dict accounts              # name (str) -> row
     cdef readonly list account_names
-    cdef readonly dict halts                 # halt id -> what HALT_CHANGED said
+    cdef readonly object halts               # risk.halts.HaltBook: what HALT_CHANGED said
     cdef readonly dict revisions             # (order, rev) -> (acct_seq of its answer, content hash)
     cdef readonly dict batches               # (account, acct_seq) of each batch -> number of its items
     cdef readonly dict limit_versions        # account row -> version of its limits

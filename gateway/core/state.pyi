@@ -8,6 +8,7 @@ from hotpath.orders import OrderTable
 from hotpath.quotes import QuoteTable
 from hotpath.stops import TriggerIndex
 from hotpath.wire import Renderer
+from risk.halts import HaltBook
 
 class State:
     def __init__(self, *, shard: int, orders: int, accounts: int, instruments: int) -> None: ...
@@ -42,7 +43,7 @@ class State:
     @property
     def account_names(self) -> list[Any]: ...
     @property
-    def halts(self) -> dict[Any, Any]: ...
+    def halts(self) -> HaltBook: ...
     @property
     def revisions(self) -> dict[Any, Any]: ...
     @property

@@ -20,6 +20,9 @@ from hotpath.records cimport *
 from hotpath.stops cimport TriggerIndex
 from hotpath.wire cimport Renderer
 
+from hotpath.enums import HaltLevel as _HaltLevel, HaltScope as _HaltScope
+from risk.halts import HaltAction, HaltBook, HaltChange
+
 cdef enum:
     SCRATCH_BYTES = 8192
 
@@ -55,7 +58,7 @@ cdef class State:
         self.names = Renderer(accounts, instruments)
         self.accounts = {}
         self.account_names = []
-        self.halts = {}
+        self.halts = HaltBook()
         self.revisions = {}
         self.batches = {}
         self.limit_versions = {}
@@ -375,18 +378,16 @@ cdef class State:
         return 0
 
     cdef int _halt(self, const HaltBody* body, const char* tail, int64_t wall_ns) except -1:
-        actor = tail[: body.actor_size].decode()
-        reason = tail[body.actor_size : body.actor_size + body.reason_size].decode()
-        if body.action == 2:
-            self.halts.pop(body.halt_id, None)
-        else:
-            first = self.halts.get(body.halt_id)
-            self.halts[body.halt_id] = {
-                "scope": body.scope, "index": body.index, "level": body.level,
-                "actor": first["actor"] if first else actor, "reason": first["reason"] if first else reason,
-                "since_ns": first["since_ns"] if first else wall_ns,
-                "lift_requested_by": actor if body.action == 1 else "",
-            }
+        target = ""
+        if body.scope == HaltScope.ACCOUNT:
+            target = self.account_names[body.index]
+        elif body.scope == HaltScope.INSTRUMENT:
+            target = self.quotes.symbol_of(body.index)
+        self.halts.apply(HaltChange(
+            action=HaltAction(body.action), halt_id=body.halt_id, scope=_HaltScope(body.scope), target=target,
+            level=_HaltLevel(body.level), effective=_HaltLevel(body.effective), actor=tail[: body.actor_size].decode(),
+            reason=tail[body.actor_size : body.actor_size + body.reason_size].decode(), wall_ns=wall_ns,
+        ))
         self.gate.set_halt(body.scope, body.index, body.effective)
         return 0
 
@@ -424,7 +425,7 @@ cdef class State:
             r = self.quotes.rows[<uint32_t>row]
             numbers = (r.tick_e9, r.lot_e9, r.min_qty_e9, r.max_age_ns, r.outside_bps_e9, r.asset_class, r.is_open, r.is_halted, r.is_restricted)
             instruments.append(repr((symbol, numbers)).encode())
-        head = repr((self.shard, self.epoch, self.history.hex(), self.seq, self.events, self.account_names, self.halts,
+        head = repr((self.shard, self.epoch, self.history.hex(), self.seq, self.events, self.account_names, self.halts.to_dict(),
                      sorted(self.limit_versions.items()))).encode()
         seqs = (<const char*>self.acct_seqs)[: accounts * 8] if accounts else b""
         revisions = repr((list(self.revisions.items()), list(self.batches.items()))).encode()
@@ -479,7 +480,7 @@ cdef class State:
         for row, name in enumerate(names):
             self._open(row, name.encode())
             self.acct_seqs[row] = int.from_bytes(parts[2][8 * row : 8 * row + 8], "little")
-        self.halts.update(halts)
+        self.halts = HaltBook.from_dict(halts)
         self.limit_versions.update(versions)
         revisions, batches = ast.literal_eval(parts[3].decode())
         self.revisions.update(revisions)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from gateway.core.state import State
+from risk.halts import HaltChange
 
 class World:
     def __init__(self, state: State) -> None: ...
@@ -22,18 +23,7 @@ class World:
         wall_ns: int,
     ) -> int: ...
     def set_limits(self, account: int, limits: dict[Any, Any], version: int, wall_ns: int) -> int: ...
-    def change_halt(
-        self,
-        halt_id: int,
-        scope: int,
-        index: int,
-        level: int,
-        effective: int,
-        action: int,
-        actor: bytes,
-        reason: bytes,
-        wall_ns: int,
-    ) -> int: ...
+    def change_halt(self, change: HaltChange, index: int) -> int: ...
     def guard(
         self, account: int, state: int, symbol: bytes, cause: bytes, orders: bytes, since_ns: int, wall_ns: int
     ) -> int: ...

@@ -6,6 +6,11 @@ from hotpath.enums cimport HaltScope
 from hotpath.records cimport *
 from gateway.core.state cimport State
 
+cdef enum:
+    ACTOR_MAX = 64
+    SET = 0                              # risk.halts.HaltAction
+    LIFT_REQUESTED = 1
+
 
 cdef class World:
     """Writes the records that are no order's.
@@ -81,27 +86,28 @@ cdef class World:
         body.version = version
         return self.state.emit(Kind.LIMITS_SET, sizeof(LimitsBody))
 
-    def change_halt(self, uint64_t halt_id, int scope, uint32_t index, int level, int effective, int action,
-                    bytes actor not None, bytes reason not None, int64_t wall_ns) -> int:
-        """A kill switch is set (action 0), its lifting is asked for (1), it is lifted (2); in force when this returns."""
-        cdef HaltBody* body = <HaltBody*>self._clear(wall_ns)
-        actor = actor[:64].decode("utf-8", "ignore").encode()
-        reason = reason[:TEXT_MAX].decode("utf-8", "ignore").encode()      # events are JSON: cut between characters
-        body.halt_id = halt_id
-        body.scope = scope
+    def change_halt(self, change not None, uint32_t index) -> int:
+        """A `risk.halts.HaltChange` of account or instrument row `index` (0 for all); in force when this returns."""
+        cdef HaltBody* body = <HaltBody*>self._clear(change.wall_ns)
+        cdef bytes actor = change.actor.encode()
+        cdef bytes reason = change.reason.encode()
+        if len(actor) > ACTOR_MAX or len(reason) > TEXT_MAX:
+            raise ValueError("actor or reason of a halt is too long for its record")
+        body.halt_id = change.halt_id
+        body.scope = change.scope
         body.index = index
-        body.level = level
-        body.effective = effective
-        body.action = action
+        body.level = change.level
+        body.effective = change.effective
+        body.action = change.action
         body.actor_size = <uint16_t>len(actor)
         body.reason_size = <uint16_t>len(reason)
         memcpy(self.state.scratch + sizeof(HaltBody), <const char*>actor, len(actor))
         memcpy(self.state.scratch + sizeof(HaltBody) + len(actor), <const char*>reason, len(reason))
-        self.state.grouped = scope == HaltScope.ACCOUNT and action != 1       # the halt and its event, or neither
+        self.state.grouped = change.scope == HaltScope.ACCOUNT and change.action != LIFT_REQUESTED   # halt and event, or neither
         seq = self.state.emit(Kind.HALT_CHANGED, sizeof(HaltBody) + len(actor) + len(reason))
         if self.state.grouped:
             self.state.grouped = 0
-            self._account_halt(halt_id, index, level, action == 0, reason)
+            self._account_halt(change.halt_id, index, change.level, change.action == SET, reason)
             return self.state.seq
         return seq
 

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from gateway.contracts import rest
-from gateway.halts import LEVELS
+from gateway.halts import LEVELS, shown
 from gateway.ops.gate import Gate
 from gateway.ops.refusal import Refusal, read_body, respond
 from gateway.ops.tokens import Caller
 from hotpath.enums import HaltLevel
+from risk.halts import HaltRefused
 
 if TYPE_CHECKING:
     from gateway.app import Gateway
@@ -52,18 +53,18 @@ class HaltSwitches:
             raise Refusal("UNSUPPORTED", f"level {body.level} is not offered by this deployment", path="level")
         if level >= HaltLevel.CANCEL_ALL and body.keep is None:
             raise Refusal("BAD_COMBINATION", "cancel_all must state keep", path="keep")
-        if not body.reason.strip():
-            raise Refusal("BAD_FIELD", "say why", path="reason")
         scope = self.halts.scope_of(body.scope)
         if scope is None:
             raise Refusal("BAD_FIELD", "global, account:NAME or instrument:SYMBOL, of what is here", path="scope")
         kind, index = scope
-        halt_id = self.halts.set(
-            kind, index, level, actor=caller.key.name, reason=body.reason, keep_protective=body.keep == "protective"
-        )
-        halt = self._find(halt_id)
+        try:
+            halt = self.halts.set(
+                kind, index, level, actor=caller.key.name, reason=body.reason, keep_protective=body.keep == "protective"
+            )
+        except HaltRefused as refused:
+            raise Refusal("BAD_FIELD", str(refused)) from refused
         await self.gate.durable()
-        return respond(halt)
+        return respond(shown(halt))
 
     async def lift(self, request: web.Request) -> web.Response:
         """`DELETE /v1/halts/{id}`: 202 for the first key, 200 with the halt that is no more for a second one."""
@@ -73,14 +74,12 @@ class HaltSwitches:
 
     async def _lift(self, caller: Caller, halt_id: str) -> web.Response:
         self.gate.must_admit()
-        halt = self._find(halt_id)
+        halt = self.halts.find(halt_id)
         if halt is None:
             raise Refusal("BAD_FIELD", "no such kill switch is on", path="id")
-        answer = self.halts.lift(halt_id, caller.key.name)
-        if answer == "same_person":
-            raise Refusal("SCOPE_DENIED", "this key asked for the lifting: a second, different one must confirm")
+        try:
+            is_lifted = self.halts.lift(halt, caller.key.name)
+        except HaltRefused as refused:
+            raise Refusal("SCOPE_DENIED", str(refused)) from refused
         await self.gate.durable()
-        return respond(halt, 202 if answer == "requested" else 200)
-
-    def _find(self, halt_id: str) -> dict[str, Any] | None:
-        return next((halt for halt in self.halts.listed(None) if halt["halt_id"] == halt_id), None)
+        return respond(shown(halt), 200 if is_lifted else 202)

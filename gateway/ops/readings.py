@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from gateway.halts import SCOPE_NAMES
 from gateway.metrics import Distribution, FeedReading, JournalReading, Readings
-from hotpath.enums import HaltScope, OrdStatus, Reason
+from hotpath.enums import OrdStatus, Reason
 from hotpath.records import Kind
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ OUTCOMES = {
     OrdStatus.REJECTED: "rejected",
 }
 SOUND = ("quotes", "trades")  # what a table counts that is no fault
-SCOPES = {HaltScope.GLOBAL: "global", HaltScope.ACCOUNT: "account", HaltScope.INSTRUMENT: "instrument"}
 
 
 def take(gateway: Gateway, version: str) -> Readings:
@@ -47,7 +47,7 @@ def take(gateway: Gateway, version: str) -> Readings:
             "effects": state.effect_count(),
             "expiries": len(engine.expiries),
         },
-        halts=Counter(SCOPES[halt["scope"]] for halt in state.halts.values()),
+        halts=Counter(SCOPE_NAMES[halt.scope] for halt in state.halts.active()),
         loop_lag=gateway.loop_lag,
         collection=gateway.collection,
     )

@@ -1,6 +1,7 @@
 """The configuration: defaults without a file, one frozen struct, every problem at once, documents equal to the code."""
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from gateway import config_doc
 from gateway.config import Config, ConfigError, data_path, load
 from gateway.options import DECIMAL, MONEY, e4, e9
+from risk.limits import DEFAULTS
 
 ROOT = Path(__file__).resolve().parents[2]
 PUBLIC = "A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg="
@@ -65,6 +67,19 @@ def test_all_problems_are_told_at_once() -> None:
         "accounts[1].name: is required",
         "feeds.sim.symbols: no instrument 'NOPE'",
     ]
+
+
+def test_limits_are_those_of_the_risk_package() -> None:
+    made = load(overlay={"accounts": [{"name": "A", "limits": {"max_gross": "5.5"}}, {"name": "B"}]}).accounts
+    assert made[0].fixed_limits() == replace(DEFAULTS, max_gross_e4=55_000)
+    assert made[1].fixed_limits() is None
+    text = "accounts.A.limits.collar_bps: must be from 0 to 10000, not 10001"
+    assert problems(accounts=[{"name": "A", "limits": {"collar_bps": "10001"}}], keys=[]) == [text]
+
+
+@pytest.mark.parametrize("size", [1 << 32, (1 << 20) + 1])
+def test_a_segment_is_whole_blocks_that_an_offset_can_name(size: int) -> None:
+    assert len(problems(journal={"segment_bytes": size})) == 1
 
 
 def test_unknown_section_is_an_error() -> None:

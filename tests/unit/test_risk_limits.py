@@ -19,7 +19,7 @@ def test_defaults_are_taken_by_the_gate_and_are_never_unlimited() -> None:
 def test_wire_form_round_trips() -> None:
     wire = DEFAULTS.to_wire()
     assert wire["max_order_notional"] == "100000"
-    assert wire["leverage"] == "1"
+    assert wire["leverage_bps"] == "10000"
     assert wire["collar_bps"] == "500"
     assert wire["max_open_orders"] == 500
     assert AccountLimits.parse(wire) == DEFAULTS
@@ -27,7 +27,7 @@ def test_wire_form_round_trips() -> None:
 
 
 def test_missing_members_come_from_the_base() -> None:
-    base = AccountLimits.parse({"max_gross": "5000.5", "leverage": "2.5"})
+    base = AccountLimits.parse({"max_gross": "5000.5", "leverage_bps": "25000"})
     assert base.max_gross_e4 == 50_005_000
     assert base.leverage_bps_e9 == 25_000 * 10**9
     assert AccountLimits.parse({"max_open_orders": 3}, base) == replace(base, max_open_orders=3)
@@ -40,7 +40,7 @@ def test_all_problems_are_listed_at_once() -> None:
                 "max_order_qty": 5,
                 "max_order_notional": "-1",
                 "max_gross": "1.23456",
-                "leverage": "101",
+                "leverage_bps": "1000001",
                 "max_open_orders": True,
                 "order_burst": 0,
                 "max_ordr_qty": "1",
@@ -52,11 +52,11 @@ def test_all_problems_are_listed_at_once() -> None:
         "max_order_qty",
         "max_order_notional",
         "max_gross",
-        "leverage",
+        "leverage_bps",
         "max_open_orders",
         "order_burst",
     ]
-    assert problems[4] == "leverage: must be from 0 to 100, not 101"
+    assert problems[4] == "leverage_bps: must be from 0 to 1000000, not 1000001"
     assert str(caught.value).count("; ") >= len(problems) - 1
 
 
