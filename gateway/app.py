@@ -90,6 +90,8 @@ class Gateway:
             epoch=self.state.epoch, segment_bytes=config.journal.segment_bytes, fsync=self.is_durable,
             gap_ns_max=config.journal.commit_gap_us_max * 1_000,
         )  # fmt: skip
+        if config.gateway.pin_cpu >= 0:
+            os.sched_setaffinity(0, {config.gateway.pin_cpu})  # this thread alone: the journal's run elsewhere
         self.events = boot.EventReader(folder)
         self.adapter = SimAdapter(
             self._adapter_config(), self, mono_ns=self.clock.mono_ns, wall_ns=self.clock.wall_ns, rng=Random()
@@ -253,9 +255,6 @@ class Gateway:
 
 def run(config: Config, environ: Mapping[str, str], announce: Callable[[Ready | Stopped], None]) -> int:
     """Run until SIGTERM or SIGINT; the exit status. `announce` is called once the ports are open, and at the end."""
-    if config.gateway.pin_cpu >= 0:
-        os.sched_setaffinity(0, {config.gateway.pin_cpu})
-
     async def main() -> int:
         gateway = Gateway(config, environ=environ)
         loop = asyncio.get_running_loop()

@@ -32,6 +32,7 @@ from hotpath.ticks import TickParser
 from risk.catalogue import code_of
 
 log = structlog.get_logger("engine")
+LAZY_NS = 1_000_000
 
 
 class Journal(Protocol):
@@ -88,6 +89,7 @@ class Engine:
         self.on_status_change: Callable[[], None] = lambda: None
         self.on_journal_stopped: Callable[[], None] = lambda: None
         self._in_report_batch = False
+        self._is_flush_due = False
         self._durable_waits: deque[tuple[int, Callable[[], None]]] = deque()
 
     # --- records -----------------------------------------------------------------------------------------------------
@@ -95,7 +97,7 @@ class Engine:
     def flush(self) -> None:
         """Hand the turn's records to the journal; without durability, act on them at once."""
         state = self.state
-        while state.has_records():
+        if state.has_records():
             last = state.seq
             blob = state.peek()
             if not self.is_admitting:
@@ -110,14 +112,28 @@ class Engine:
                 return
             self.fanout.load(blob)
             state.placed(position)
-            if self.is_durable:
-                return
-            self._settle(last)
+            if not self.is_durable:
+                self._settle(last)
+                self.flush_later()
+            return
+
+    def flush_later(self) -> None:
+        """Records that nobody waits for (`sent`, `new`) go with the next turn's, or in a millisecond.
+
+        A commit of their own would stand in the way of the next order's: the disk does one at a time.
+        """
+        if self.state.has_records() and not self._is_flush_due:
+            self._is_flush_due = True
+            self.later(LAZY_NS, self._flush_due)
+
+    def _flush_due(self) -> None:
+        self._is_flush_due = False
+        self.flush()
 
     def on_durable(self) -> None:
         """The journal's writer has made progress."""
         self._settle(self.journal.durable_seq)
-        self.flush()
+        self.flush_later()
 
     def _settle(self, durable_seq: int) -> None:
         self.fanout.deliver(durable_seq, self.clock.wall_ns())
@@ -203,9 +219,11 @@ class Engine:
     def on_writable(self) -> None:
         self.router.on_writable()
 
-    def after_report(self) -> None:
+    def after_report(self, is_urgent: bool) -> None:
         """Reports come in bursts: one flush a turn is enough for all of them."""
-        if not self._in_report_batch:
+        if not is_urgent:
+            self.flush_later()
+        elif not self._in_report_batch:
             self._in_report_batch = True
             self.soon(self._end_reports)
 

@@ -236,7 +236,7 @@ class Router:
             self.engine.reports.anomaly(b"report about an order that is not ours", report.raw, self._now())
         else:
             self._report(order, report)
-        self.engine.after_report()
+        self.engine.after_report(is_urgent=type(report) is not ReportNew)
 
     def _report(self, order: int, report: Report) -> None:
         reports, wall, raw = self.engine.reports, self._now(), report.raw

@@ -14,41 +14,14 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from gateway.options import ApiLimits, KeyOptions
+from gateway.stream.bucket import Bucket
 
 AUTH_CONTEXT = "backstay-auth-1"
-NS = 1_000_000_000
 
 
 def signed_text(aud: str, nonce: str, key: str, session: str) -> bytes:
     """The five lines that a client signs."""
     return "\n".join((AUTH_CONTEXT, aud, nonce, key, session)).encode()
-
-
-@dataclass(slots=True)
-class Bucket:
-    """A token bucket in integers: `take` returns what is left, or -1; `wait_ns` says when one token is there."""
-
-    per_s: int
-    burst: int
-    credit_ns: int = 0  # one token is worth NS // per_s
-    stamp_ns: int = 0
-
-    def __post_init__(self) -> None:
-        self.credit_ns = self.burst * (NS // self.per_s)
-
-    def take(self, mono_ns: int, count: int = 1) -> int:
-        """Take `count` tokens, or none of them."""
-        cost = NS // self.per_s
-        self.credit_ns = min(self.burst * cost, self.credit_ns + max(0, mono_ns - self.stamp_ns))
-        self.stamp_ns = mono_ns
-        if self.credit_ns < cost * count:
-            return -1
-        self.credit_ns -= cost * count
-        return self.credit_ns // cost
-
-    def wait_ns(self) -> int:
-        """Time until the next token."""
-        return max(0, NS // self.per_s - self.credit_ns)
 
 
 @dataclass(slots=True)

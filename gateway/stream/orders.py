@@ -9,7 +9,7 @@ from gateway.contracts import requests as asked
 from gateway.contracts.messages import BATCH_ITEMS_MAX
 from gateway.core.intake import Refusal
 from gateway.stream import answers
-from gateway.stream.keys import Bucket
+from gateway.stream.bucket import Bucket
 from hotpath.enums import Reason
 from hotpath.fixed import from_e9
 from risk.catalogue import explain, retry_of
