@@ -40,6 +40,7 @@ cdef class Intake:
     cdef int _decimal(self, object text, str path, int64_t* out) except 1
     cdef int _terms(self, object req, Terms* t) except 1
     cdef int _trigger(self, object trigger, Terms* t) except 1
+    cdef int _move_trigger(self, object trigger, Terms* t) except 1
     cdef int _grid(self, const Terms* t) except 1
     cdef int _check(self, uint32_t account, const Terms* t, const OrderRow* old, int64_t mono_ns, bint dry) except 1
     cdef bint _through(self, const Terms* t, int64_t mono_ns) noexcept nogil

@@ -21,6 +21,7 @@ cdef enum:
     REV_MAX = 1000                       # revisions are part of the broker-side id
 
 TIFS = {"day": 0, "gtc": 1, "opg": 2, "ioc": 3, "fok": 4, "gtd": 6, "cls": 7}
+_MS_END = 9000000000000                  # milliseconds that still fit as nanoseconds
 SOURCES = {"last": 0, "bid": 1, "ask": 2, "mid": 3, "mark": 4}
 
 
@@ -191,6 +192,8 @@ cdef class Intake:
             if code:
                 return code
         if req.max_queue_ms is not None:
+            if req.max_queue_ms >= _MS_END:
+                return self._refuse(Refusal.BAD_FIELD, "max_queue_ms", "max_queue_ms is too far away")
             t.max_queue_ns = <int64_t>req.max_queue_ms * 1000000
         elif t.reduce_only:
             t.max_queue_ns = -1
@@ -251,7 +254,24 @@ cdef class Intake:
         t.fire_through = trigger.if_through == "fire"
         t.rearm_missed = trigger.on_missed == "rearm"
         if trigger.max_age_ms is not None:
+            if trigger.max_age_ms >= _MS_END:
+                return self._refuse(Refusal.BAD_FIELD, "trigger.max_age_ms", "trigger.max_age_ms is too far away")
             t.max_age_ns = <int64_t>trigger.max_age_ms * 1000000
+            if t.max_age_ns < self.state.quotes.rows[t.instrument].max_age_ns:
+                return self._refuse(Refusal.UNSUPPORTED, "trigger.max_age_ms", "the age limit here is the instrument's; see /v1/instruments")
+        return 0
+
+    cdef int _move_trigger(self, object trigger, Terms* t) except 1:
+        """A replace moves the stop; whatever else it says about the trigger must be as it is."""
+        cdef Terms asked = t[0]
+        cdef int code = self._trigger(trigger, &asked)
+        if code:
+            return code
+        if (asked.trigger != t.trigger or (trigger.source is not None and asked.source != t.source)
+                or (trigger.max_age_ms is not None and asked.max_age_ns != t.max_age_ns)
+                or (asked.fire_through and not t.fire_through) or (asked.rearm_missed and not t.rearm_missed)):
+            return self._refuse(Refusal.UNSUPPORTED, "trigger", "a replace can change trigger.stop_px only")
+        t.stop_px_e9 = asked.stop_px_e9
         return 0
 
     cdef int _grid(self, const Terms* t) except 1:
@@ -287,7 +307,7 @@ cdef class Intake:
         rq.px_e9 = t.px_e9
         if old != NULL:
             rq.qty_e9 -= old.cum_qty_e9
-            rq.old_qty_e9 = old.reserved_qty_e9
+            rq.old_qty_e9 = old.reserved_qty_e9 if old.reserved_qty_e9 else old.terms.order_qty_e9   # held: marks a replace
             rq.old_px_e9 = old.reserved_px_e9
         rq.mono_ns = mono_ns
         rq.side = t.side
@@ -316,6 +336,8 @@ cdef class Intake:
         rq.instrument = row.terms.instrument
         rq.qty_e9 = row.terms.order_qty_e9 - row.cum_qty_e9
         rq.px_e9 = row.terms.px_e9
+        rq.old_qty_e9 = row.reserved_qty_e9             # it is a part of what the account has open
+        rq.old_px_e9 = row.reserved_px_e9
         rq.mono_ns = mono_ns
         rq.side = row.terms.side
         rq.ord_type = row.terms.ord_type
@@ -501,8 +523,7 @@ cdef class Intake:
         if code == 0 and req.trigger is not None:
             if not t.trigger:
                 return self._refuse(Refusal.BAD_COMBINATION, "trigger", "the order has no trigger")
-            if req.trigger.stop_px is not None:
-                code = self._decimal(req.trigger.stop_px, "trigger.stop_px", &t.stop_px_e9)
+            code = self._move_trigger(req.trigger, t)
         if code == 0 and req.tif is not None:
             t.tif = TIFS[req.tif]
             if (t.tif == Tif.GTD) != (req.expire_ns is not None):
