@@ -155,7 +155,8 @@ async def open_socket(
             extra_headers={"Sec-WebSocket-Protocol": SUBPROTOCOL},
             logger_name="backstay",
         )
-        assert isinstance(link, SocketLink)
+        if not isinstance(link, SocketLink):  # closed between the handshake and now: the library has let it go
+            raise ConnectionError("the gateway closed at once")
         logged_in = False
         try:
             hello = await link.first
