@@ -14,7 +14,7 @@ from gateway.clock import Clock
 from gateway.config import Config
 from gateway.core.state import State
 from gateway.core.world import World
-from gateway.journal.recovery import Recovered
+from gateway.journal.recovery import Recovered, recover
 from gateway.journal.segment import split_position
 from gateway.journal.snapshot import Snapshot, SnapshotStore, restore
 from gateway.options import AccountOptions, e4, e9
@@ -70,6 +70,14 @@ def boot(config: Config, clock: Clock) -> Booted:
             "torn tail of the journal was cut", bytes=recovered.truncated_bytes, lost=recovered.synced_bytes_lost
         )
     return Booted(state, recovered, replayed, clock.mono_ns() - began)
+
+
+def replay_all(config: Config) -> tuple[int, str]:
+    """Sequence and digest of the state that the whole journal gives, snapshots aside; changes nothing on disk."""
+    state = new_state(config)
+    for block in recover(journal_dir(config), repair=False).blocks():
+        state.replay(block.data, block.position)
+    return state.seq, state.digest()
 
 
 def pack_snapshot(state: State) -> bytes:

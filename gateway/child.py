@@ -34,7 +34,7 @@ def _environment() -> dict[str, str]:
 
 
 class Child:
-    """A process that says where it listens in the first line of its output, as JSON; later ones go to `on_line`."""
+    """A process that says where it listens in its first line on standard output, as JSON; its last line is kept."""
 
     def __init__(self, name: str, argv: Sequence[str], *, log: Any = None) -> None:
         """log: file object that gets its standard error; None shares ours."""

@@ -1,4 +1,4 @@
-"""The command `backstay`: groups of commands. Exit status: 0 done, 1 refused, 2 usage, 3 broken invariant."""
+"""The command `backstay`: its groups, and what an exit status means (0 done, 1 refused, 2 usage, 3 broken)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from gateway.commands import journal, keys, kill, orders, processes
+from gateway.commands import demo, journal, keys, kill, orders, processes
 from gateway.commands.answer import BROKEN, REFUSED, USAGE, errors
 from gateway.errors import ConfigError, GatewayError
 from gateway.journal.errors import JournalCorrupt
@@ -18,6 +18,7 @@ app = typer.Typer(
 app.command("up")(processes.up)
 app.command("gateway")(processes.gateway)
 app.command("venue")(processes.venue)
+app.command("demo")(demo.demo)
 app.command("check-config")(processes.check_config)
 app.add_typer(journal.app, name="journal")
 app.add_typer(orders.app, name="order")

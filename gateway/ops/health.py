@@ -45,7 +45,7 @@ class Health:
         return respond(readiness, 200 if readiness.ready else 503)
 
     def readiness(self) -> rest.Readiness:
-        """Orders are taken while the journal lives; a broker or feed that is down is shown, and orders wait."""
+        """Orders are taken while the journal lives; what a link or feed that is down keeps waiting is named."""
         stream, engine = self.gateway.stream, self.gateway.engine
         links = stream.links()
         feeds = self._feeds()
