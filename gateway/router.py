@@ -33,6 +33,7 @@ from risk.catalogue import code_of
 if TYPE_CHECKING:
     from gateway.engine import Engine
 
+PATIENCE_MAX = 5  # a question without an answer is repeated after 1, 2, 4, ... 32 times the answer time
 LIQUIDITY = {b"M": 1, b"T": 2}
 
 
@@ -50,9 +51,11 @@ class Router:
         self.cancels: deque[int] = deque()
         self.replaces: deque[int] = deque()
         self.protective: deque[int] = deque()
-        self.entries: deque[int] = deque()
+        self.entries: dict[int, None] = {}  # an ordered set: expiry takes from its middle
         self.asking: dict[int, int] = {}  # order -> when it was asked, monotonic
-        self.unasked: deque[int] = deque()
+        self.overdue: list[tuple[int, int, int]] = []  # heap of (monotonic, order, when it was asked)
+        self.tries: dict[int, int] = {}  # order -> questions without an answer so far
+        self.unasked: dict[int, None] = {}
         self.deadlines: deque[tuple[int, int]] = deque()  # (monotonic, order) in the order of sending
         self.queue_ends: list[tuple[int, int]] = []  # heap of (wall, order) of entries that wait
         self.submitted = 0
@@ -93,7 +96,7 @@ class Router:
         if row["reduce_only"] or row["triggered"]:
             self.protective.append(order)
             return
-        self.entries.append(order)
+        self.entries[order] = None
         if row["max_queue_ns"] >= 0:
             heapq.heappush(self.queue_ends, (row["live_ns"] + row["max_queue_ns"], order))
 
@@ -130,6 +133,8 @@ class Router:
         self.is_open = False
         engine.intake.link_up = False
         self.asking.clear()
+        self.tries.clear()
+        self.overdue.clear()
         self.unasked.clear()
         if up:
             for order in engine.views.unsettled():
@@ -137,7 +142,7 @@ class Router:
                 if row["stage"] == Stage.SENT:
                     engine.reports.in_doubt(order, b"link lost before an answer", engine.clock.wall_ns())
                 if row["was_sent"] or row["stage"] == Stage.IN_DOUBT:
-                    self.unasked.append(order)
+                    self.unasked[order] = None
             self._ask()
         engine.flush()
         engine.on_status_change()
@@ -146,11 +151,13 @@ class Router:
         """Send the questions that the rate budget lets out; open the line when none is left."""
         mono = self.engine.clock.mono_ns()
         while self.unasked:
-            order = self.unasked[0]
+            order = next(iter(self.unasked))
             if not self.adapter.query(self.engine.reports.ticket(order, mono)):
                 return  # on_writable comes
-            self.unasked.popleft()
+            del self.unasked[order]
             self.asking[order] = mono
+            tries = self.tries[order] = self.tries.get(order, -1) + 1
+            heapq.heappush(self.overdue, (mono + (self.answer_ns << min(tries, PATIENCE_MAX)), order, mono))
         if not self.asking and not self.is_open and self.adapter.is_up:
             self._open()
 
@@ -183,11 +190,15 @@ class Router:
         self.cancels.extend(stuck)
         for _ in range(len(self.replaces)):
             self._replace(self.replaces.popleft())
-        for line in (self.protective, self.entries):
-            while line:
-                if not self._release(line[0], recheck=line is self.entries):
-                    return
-                line.popleft()
+        while self.protective:
+            if not self._release(self.protective[0], recheck=False):
+                return
+            self.protective.popleft()
+        while self.entries:
+            order = next(iter(self.entries))
+            if not self._release(order, recheck=True):
+                return
+            del self.entries[order]
 
     def _release(self, order: int, recheck: bool) -> bool:
         status, stage, _ = self.engine.views.status(order)
@@ -215,17 +226,18 @@ class Router:
             if status == OrdStatus.PENDING_NEW and stage == Stage.SENT and self.is_open:
                 self.engine.reports.in_doubt(order, b"no answer", wall_ns)
                 self.in_doubt += 1
-                self.unasked.append(order)
-        for order, asked in list(self.asking.items()):
-            if asked + self.answer_ns <= mono_ns:
+                self.unasked[order] = None
+        while self.overdue and self.overdue[0][0] <= mono_ns:
+            _, order, asked = heapq.heappop(self.overdue)
+            if self.asking.get(order) == asked:
                 del self.asking[order]
-                self.unasked.append(order)
+                self.unasked[order] = None
         if self.adapter.is_up and self.unasked:
             self._ask()
         while self.queue_ends and self.queue_ends[0][0] <= wall_ns:
             _, order = heapq.heappop(self.queue_ends)
             if order in self.entries and self.engine.reports.end_here(order, Reason.QUEUE, wall_ns):
-                self.entries.remove(order)
+                del self.entries[order]
 
     # --- reports -----------------------------------------------------------------------------------------------------
 
@@ -270,7 +282,7 @@ class Router:
     def _doubt(self, order: int) -> None:
         """What the broker said does not fit: ask it for the whole truth."""
         if order not in self.asking and order not in self.unasked:
-            self.unasked.append(order)
+            self.unasked[order] = None
             self._ask()
 
     def _rejected(self, order: int, report: ReportRejected, wall: int) -> int:
@@ -294,6 +306,7 @@ class Router:
         """The answer to a question: bring the order to the broker's truth, step by step."""
         reports, wall = self.engine.reports, self._now()
         asked = self.asking.pop(order, 0)
+        self.tries.pop(order, None)
         proven = asked > 0 and self.engine.clock.mono_ns() - asked >= 0 and self._past_horizon(order, wall)
         for execution in report.executions:
             reports.trade(
