@@ -63,8 +63,9 @@ def _absent(row: Mapping[str, Any], absence_proven: bool) -> list[Step]:
 
 
 def _done_here(row: Mapping[str, Any], answer: ReportState) -> list[Step]:
-    if answer.status < OrdStatus.FILLED:
-        return [Step.ALARM, Step.RESTATE]  # we say done, the broker works it
+    if answer.status < OrdStatus.FILLED:  # we say done, the broker works it
+        grown = row["ord_status"] == OrdStatus.FILLED and answer.rev > row["rev"]  # a fill overtook the larger replace
+        return [Step.ALARM, Step.REPLACED if grown else Step.RESTATE]
     if answer.cum_qty_e9 > row["cum_qty_e9"] + row["owed_qty_e9"]:
         return [Step.RESTATE]
     return []

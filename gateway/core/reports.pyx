@@ -225,8 +225,8 @@ cdef class Reports:
         return <int64_t>self.state.commit(kind, sizeof(DoneBody))
 
     cdef int _arrive(self, const OrderRow* row, bytes cause, bytes raw) except -1:
-        """A word about an order that nobody saw leave: its `sent` was lost in a crash, or the broker errs. Remarkable."""
-        if not row.was_sent:
+        """A word about an order that nobody saw leave is itself remarkable, unless that is what we doubted (after a crash)."""
+        if not row.was_sent and row.stage != Stage.IN_DOUBT:
             self.anomaly(cause, raw, self.state.wall_ns)
         return 0
 

@@ -444,18 +444,18 @@ class Orders:
     # --- what the calls above share -----------------------------------------------------------------------------------
 
     def _arrive(self, order: Order) -> None:
-        """A word about an order that we did not see leave (its `sent` was lost in a crash) is itself remarkable."""
-        if not order.was_sent:
+        """A word about an order that nobody saw leave is itself remarkable, unless that is what we doubted."""
+        if not order.was_sent and order.place != "in_doubt":
             self._misfit()
         order.was_sent = order.was_sent or order.place != "held"
 
     def _ended_there(self, order: Order, status: str, reason: str | None, broker_cum_qty_e9: int) -> str:
         if order.is_done:
             return REPEAT
-        if not order.was_sent:
+        if not order.was_sent and order.place != "in_doubt":
             self._misfit()
-            if order.place == "held":
-                return MISFIT
+        if order.place == "held":
+            return MISFIT
         order.owed_qty_e9 = max(order.owed_qty_e9, broker_cum_qty_e9 - order.cum_qty_e9)
         return self._end(order, status, reason)
 

@@ -60,6 +60,13 @@ def test_new_of_an_order_nobody_saw_leave_is_adopted_with_an_alarm(pair: Pair) -
     assert pair.live.reports.anomalies == 1
 
 
+def test_new_after_a_doubt_whether_it_left_raises_no_alarm(pair: Pair) -> None:
+    pair.place(0, item("a"))
+    pair.report("in_doubt", 0)
+    pair.report("new", 0)
+    assert pair.live.reports.anomalies == 0
+
+
 def test_owed_quantity_survives_a_cancel_that_states_no_quantity(pair: Pair) -> None:
     row = working(pair)
     pair.report("trade", row, b"x2", 3 * E9, PX, 8 * E9)
