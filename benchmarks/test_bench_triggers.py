@@ -80,40 +80,43 @@ def test_ten_thousand_fire_in_batches_of_256(benchmark: Any) -> None:
     assert benchmark.pedantic(fire, setup=setup, rounds=5) == 10_000
 
 
-def test_bars_of_the_trigger_index() -> None:
-    """Prints each figure beside its bar. Figures are not asserted: a shared machine would make the test a coin."""
-    one, many = resting(1), resting(1_000_000)
+def bars_of_the_trigger_index(resting_max: int = 1_000_000, loops: int = 10_000_000) -> list[tuple[str, float, float]]:
+    """(what, figure, bar) with one stop resting and with many, in one run."""
+    one, many = resting(1), resting(resting_max)
     px_e9 = MARKET * TICK
 
     def from_python(stops: TriggerIndex) -> float:
-        check, ticks = stops.check, range(200_000)
+        check, ticks = stops.check, range(loops // 50)
 
         def run() -> None:
             for _ in ticks:
                 check(0, LAST, px_e9)
 
-        return best_ns(run, 200_000)
+        return best_ns(run, loops // 50)
 
     def compiled(stops: TriggerIndex) -> float:
-        return best_ns(lambda: stops.check_loop(0, LAST, px_e9, 10_000_000), 10_000_000)
+        return best_ns(lambda: stops.check_loop(0, LAST, px_e9, loops), loops)
 
     python_one, python_many = from_python(one), from_python(many)
     loop_one, loop_many = compiled(one), compiled(many)
-    churn = best_ns(lambda: many.churn_loop(1_000_000, 0, LAST, DOWN, 500_000), 1_000_000)
-    stop_bytes = many.memory_bytes() / 1_000_000
-    figures = [
+    churn = best_ns(lambda: many.churn_loop(resting_max, 0, LAST, DOWN, resting_max // 2), resting_max)
+    assert one.armed == 1
+    assert many.armed == resting_max
+    return [
         ("no-trigger tick from Python, ns", python_many, 80.0),
         ("no-trigger tick in a compiled loop, ns", loop_many, 5.0),
         ("1,000,000 resting against 1, from Python", python_many / python_one, 1.3),
         ("1,000,000 resting against 1, compiled", loop_many / loop_one, 1.3),
         ("arm or cancel among 1,000,000, at random, ns", churn, 300.0),
-        ("bytes of index a stop", stop_bytes, 64.0),
+        ("bytes of index a stop", many.memory_bytes() / resting_max, 64.0),
     ]
+
+
+def test_bars_of_the_trigger_index() -> None:
+    """Prints each figure beside its bar. Figures are not asserted: a shared machine would make the test a coin."""
     print()
-    for name, value, bar in figures:
+    for name, value, bar in bars_of_the_trigger_index():
         print(f"{name:<48} {value:8.2f}   bar {bar:6.1f}   {'PASS' if value <= bar else 'FAIL'}")
-    assert one.armed == 1
-    assert many.armed == 1_000_000
 
 
 def test_quote_update_from_python(benchmark: Any) -> None:
