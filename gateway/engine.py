@@ -258,12 +258,11 @@ class Engine:
 
     def recover(self) -> None:
         """After a replay: what may have left is in doubt until the broker's word; expiries are remembered again."""
-        wall_ns = self.clock.wall_ns()
         for account in range(len(self.state.account_names)):
             for order in self.views.open_orders(account):
                 row = self.views.order(order)
                 if row["stage"] in (Stage.QUEUED, Stage.SENT):
-                    self.reports.in_doubt(order, b"restart", wall_ns)
+                    self.router.put_in_doubt(order, b"restart")
                 if row["expire_ns"]:
                     heapq.heappush(self.expiries, (row["expire_ns"], order))
         self.flush()

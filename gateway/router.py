@@ -58,6 +58,8 @@ class Router:
         self.unasked: dict[int, None] = {}
         self.deadlines: deque[tuple[int, int]] = deque()  # (monotonic, order) in the order of sending
         self.queue_ends: list[tuple[int, int]] = []  # heap of (wall, order) of entries that wait
+        self.doubted: dict[int, int] = {}  # order -> since when it is in doubt, monotonic: no hand-over came later
+        self.returned: set[int] = set()  # requeued: the risk chain runs again before they go
         self.submitted = 0
         self.in_doubt = 0
 
@@ -77,8 +79,19 @@ class Router:
         status, stage, _ = self.engine.views.status(order)
         if status != OrdStatus.PENDING_NEW or stage != Stage.QUEUED:
             return  # canceled while it waited
-        if not self.is_open or not self._hand_over(order):
+        if order in self.returned:
+            self.returned.discard(order)
             self._wait(order)
+            if self.is_open:
+                self.drain()
+        elif not self.is_open or not self._hand_over(order):
+            self._wait(order)
+
+    def put_in_doubt(self, order: int, cause: bytes) -> None:
+        """Nobody knows whether the order is at the broker: say so, and ask."""
+        if self.engine.reports.in_doubt(order, cause, self._now()):
+            self.doubted[order] = self.engine.clock.mono_ns()
+            self.in_doubt += 1
 
     def _hand_over(self, order: int) -> bool:
         engine = self.engine
@@ -140,7 +153,7 @@ class Router:
             for order in engine.views.unsettled():
                 row = engine.views.order(order)
                 if row["stage"] == Stage.SENT:
-                    engine.reports.in_doubt(order, b"link lost before an answer", engine.clock.wall_ns())
+                    self.put_in_doubt(order, b"link lost before an answer")
                 if row["was_sent"] or row["stage"] == Stage.IN_DOUBT:
                     self.unasked[order] = None
             self._ask()
@@ -224,8 +237,7 @@ class Router:
             _, order = self.deadlines.popleft()
             status, stage, _ = views.status(order)
             if status == OrdStatus.PENDING_NEW and stage == Stage.SENT and self.is_open:
-                self.engine.reports.in_doubt(order, b"no answer", wall_ns)
-                self.in_doubt += 1
+                self.put_in_doubt(order, b"no answer")
                 self.unasked[order] = None
         while self.overdue and self.overdue[0][0] <= mono_ns:
             _, order, asked = heapq.heappop(self.overdue)
@@ -287,7 +299,7 @@ class Router:
 
     def _rejected(self, order: int, report: ReportRejected, wall: int) -> int:
         if report.reason == RejectReason.DUPLICATE:  # the id is there already: ask for it
-            self.engine.reports.in_doubt(order, b"the broker knows the id", wall)
+            self.put_in_doubt(order, b"the broker knows the id")
             return -1
         code, text = report.code.encode(), report.text.encode()
         return self.engine.reports.rejected(order, b"BROKER_REJECTED", code, text, report.raw, wall)
@@ -307,20 +319,19 @@ class Router:
         reports, wall = self.engine.reports, self._now()
         asked = self.asking.pop(order, 0)
         self.tries.pop(order, None)
-        proven = asked > 0 and self.engine.clock.mono_ns() - asked >= 0 and self._past_horizon(order, wall)
+        since = self.doubted.get(order, asked)
+        proven = asked > 0 and asked - since >= self.adapter.capabilities.horizon_ns
         for execution in report.executions:
             reports.trade(
                 order, execution.exec_id, execution.last_qty_e9, execution.last_px_e9, 0, execution.fee_e4,
                 LIQUIDITY.get(execution.liquidity, 0), execution.venue_ns, report.raw, wall,
             )  # fmt: skip
         row = self.engine.views.order(order)
+        if report.found or proven:
+            self.doubted.pop(order, None)
         for step in resolve(row, report, absence_proven=proven):
             self._apply(order, step, report, wall)
         self._ask()
-
-    def _past_horizon(self, order: int, wall: int) -> bool:
-        live_ns: int = self.engine.views.order(order)["live_ns"]
-        return wall - live_ns >= self.adapter.capabilities.horizon_ns
 
     def _apply(self, order: int, step: Step, report: ReportState, wall: int) -> None:
         reports, raw = self.engine.reports, report.raw
@@ -338,6 +349,7 @@ class Router:
         elif step is Step.REPLACED:
             reports.replaced(order, report.rev, report.order_qty_e9, report.px_e9, raw, wall)
         elif step is Step.REQUEUE:
+            self.returned.add(order)
             reports.requeue(order, b"the broker does not know the id", wall)
         elif step is Step.RESEND_REPLACE:
             self.replaces.append(order)
