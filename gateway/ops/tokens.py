@@ -14,7 +14,8 @@ from aiohttp import web
 from gateway.clock import Clock
 from gateway.contracts.rest import Challenge, Token, TokenBody
 from gateway.ops.refusal import Refusal, read_body, respond
-from gateway.stream.keys import Bucket, Key, KeyRing, signed_text
+from gateway.stream.bucket import Bucket
+from gateway.stream.keys import Key, KeyRing, signed_text
 
 TOKEN_NS = 900_000_000_000
 CHALLENGE_NS = 5_000_000_000
