@@ -30,6 +30,7 @@ from gateway.options import FeedOptions
 from gateway.secret_store import read_secret
 from gateway.stream.keys import Key, KeyRing, make_key, public_bytes
 from gateway.stream.server import StreamServer
+from gateway.spin import Spinner
 from gateway.timers import Timers
 from hotpath.hist import Histogram
 
@@ -202,16 +203,24 @@ class Gateway:
     def _start_timers(self) -> None:
         limits = self.config.limits.api
         self._due_ns = self.clock.mono_ns() + TIMER_NS
+        spin_ns = self.config.gateway.busy_poll_us * 1_000
+        self.spinner = Spinner(self.loop, spin_ns, self.clock.mono_ns, self._activity) if spin_ns else None
         self.timers.every(self.loop, TIMER_NS, self._tick)
         self.timers.every(self.loop, limits.hb_ms * 1_000_000, self.stream.heartbeat)
         self.timers.every(self.loop, 60_000_000_000, self._roll_day)
         self.timers.every(self.loop, 30_000_000_000, self._collect)
+
+    def _activity(self) -> int:
+        """A number that changes with every frame of a feed, record and broker's report."""
+        return self.engine.watch.frames + self.state.seq + self.adapter.reports
 
     def _tick(self) -> None:
         now = self.clock.mono_ns()
         self.loop_lag.record(max(0, now - self._due_ns))
         self._due_ns = now + TIMER_NS
         self.engine.on_timer()
+        if self.spinner is not None:
+            self.spinner.look()
 
     def _roll_day(self) -> None:
         """`day` orders end with their session; around the clock that is midnight UTC."""
@@ -255,6 +264,7 @@ class Gateway:
 
 def run(config: Config, environ: Mapping[str, str], announce: Callable[[Ready | Stopped], None]) -> int:
     """Run until SIGTERM or SIGINT; the exit status. `announce` is called once the ports are open, and at the end."""
+
     async def main() -> int:
         gateway = Gateway(config, environ=environ)
         loop = asyncio.get_running_loop()
