@@ -116,7 +116,10 @@ class JournalOptions(Section, frozen=True):
 class ApiLimits(Section, frozen=True):
     """What one client may ask of the order API."""
 
-    place_per_s: Annotated[int, about("Place and replace, per key.", "1/s", ge=1, le=1_000_000)] = 200
+    place_per_s: Annotated[
+        int,
+        about("Place and replace, per key; protective ones have a second bucket like it.", "1/s", ge=1, le=1_000_000),
+    ] = 200
     place_burst: Annotated[int, about("Burst of place and replace, per key.", "requests", ge=1, le=1_000_000)] = 400
     cancel_per_s: Annotated[int, about("Cancels, per key; a bucket of their own.", "1/s", ge=1, le=1_000_000)] = 1_000
     cancel_burst: Annotated[int, about("Burst of cancels, per key.", "requests", ge=1, le=1_000_000)] = 2_000

@@ -95,7 +95,8 @@ cdef struct CheckRequest:
     uint8_t ord_type                     # enums.OrdType
     uint8_t reduce_only
     uint8_t stp                          # enums.Stp
-    uint8_t is_release                   # re-check of an accepted order that goes out now: no rate buckets, no open-order count
+    uint8_t is_release                   # re-check of an accepted order that goes out now: no rate buckets, no open-order count;
+                                         # one that is reduce_only and reduces meets no limit at all (docs/risk.md)
     uint8_t is_held                      # will rest at the gateway: no price collar, no session check, nothing reserved
     uint8_t is_dry                       # charge no bucket
     uint8_t pad

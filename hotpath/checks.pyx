@@ -15,7 +15,7 @@ from hotpath.enums cimport ACCOUNT as HALT_ACCOUNT, GLOBAL as HALT_GLOBAL, INSTR
 from hotpath.ledger cimport book_fill, is_sane, move_open, set_bucket, settle
 from hotpath.rules cimport (
     SCOPE_ACCOUNT, SCOPE_INSTRUMENT, UNIT_NONE, View, check_credit, check_instrument, check_kill, check_open_orders, check_price,
-    check_rate, check_reduce_only, check_self_match, check_size, check_steps, look, look_at_market, refuse,
+    check_rate, check_reduce_only, check_release, check_self_match, check_size, check_steps, look, look_at_market, refuse,
 )
 
 cdef extern from "hotpath/src/gate.hpp" namespace "backstay" nogil:
@@ -150,6 +150,9 @@ cdef class Gate:
             return control
         if account == NULL or not account.has_limits:
             return refuse(out, NO_LIMIT, SCOPE_ACCOUNT, UNIT_NONE, 0, 0, 0, UNIT_NONE)
+        if v.is_protective:
+            look_at_market(&v, rq, self.quotes.reference_px(rq.instrument, rq.mono_ns, v.instrument.max_age_ns))
+            return check_release(&v, rq, out)
         control = check_instrument(&v, rq, out) or check_steps(&v, rq, out)
         if control:
             return control

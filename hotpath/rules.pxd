@@ -27,6 +27,7 @@ cdef struct View:                            # what one decision looks at, found
     int64_t touch_px_e9                      # far side of a fresh sound quote, or 0
     bint is_replace
     bint reduces
+    bint is_protective                       # the release of an order that is bound to reduce, and does
 
 cdef int refuse(Decision* out, int control, int scope, int unit, int64_t limit, int64_t value, int64_t passes,
                 int passes_unit) noexcept nogil
@@ -35,6 +36,7 @@ cdef void look(View* v, const CheckRequest* rq, AccountRow* account, const Instr
 cdef void look_at_market(View* v, const CheckRequest* rq, int64_t reference_px_e9) noexcept nogil
 cdef int check_kill(const View* v, const CheckRequest* rq, int global_level, int instrument_level,
                     Decision* out) noexcept nogil
+cdef int check_release(const View* v, const CheckRequest* rq, Decision* out) noexcept nogil
 cdef int check_instrument(const View* v, const CheckRequest* rq, Decision* out) noexcept nogil
 cdef int check_steps(const View* v, const CheckRequest* rq, Decision* out) noexcept nogil
 cdef int check_size(const View* v, const CheckRequest* rq, Decision* out) noexcept nogil

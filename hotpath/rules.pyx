@@ -50,6 +50,7 @@ cdef void look(View* v, const CheckRequest* rq, AccountRow* account, const Instr
     v.signed_pos = pair.pos_qty_e9 if is_buy else -pair.pos_qty_e9
     v.reducible = least_reducible(v, rq)
     v.reduces = 0 < rq.qty_e9 <= v.reducible
+    v.is_protective = rq.is_release and rq.reduce_only and v.reduces
     v.reference_px_e9 = v.touch_px_e9 = 0
 
 
@@ -94,9 +95,26 @@ cdef int check_kill(const View* v, const CheckRequest* rq, int global_level, int
         scope = SCOPE_INSTRUMENT
     if level == ARMED or (level == NO_NEW and v.reduces):
         return PASS
-    if v.reduces and rq.reduce_only and (level == LEVEL_REDUCE_ONLY or rq.is_release):
+    if v.is_protective or (v.reduces and rq.reduce_only and level == LEVEL_REDUCE_ONLY):
         return PASS
     return refuse(out, KILL_GATE, scope, UNIT_COUNT, ARMED, level, 0, UNIT_NONE)
+
+
+cdef int check_release(const View* v, const CheckRequest* rq, Decision* out) noexcept nogil:
+    """What may still hold a protective release back: a market that does not trade, or numbers that no book can hold.
+
+    Its price is stated all the same. No size, collar, rate or self-match is worth a position that stays open.
+    """
+    cdef int64_t unused = 0
+    if v.instrument.is_halted or not v.instrument.is_open:
+        return refuse(out, HALT_SYM if v.instrument.is_halted else SESSION_CAL, SCOPE_INSTRUMENT, UNIT_NONE, 0, 0, 0, UNIT_NONE)
+    if rq.ord_type == TYPE_LIMIT:
+        out.ref_px_e9 = rq.px_e9
+    elif price_market(v, rq, out):
+        return out.control
+    if add_i64(v.same_open, rq.qty_e9, &unused) or notional_e4(out.ref_px_e9, rq.qty_e9, &unused):
+        return overflows(rq, out)
+    return PASS
 
 
 cdef int check_instrument(const View* v, const CheckRequest* rq, Decision* out) noexcept nogil:
@@ -208,12 +226,14 @@ cdef inline int too_fast(Decision* out, int control, const Bucket* bucket, int64
 
 
 cdef int check_rate(const View* v, const CheckRequest* rq, Decision* out) noexcept nogil:
-    """Both buckets are charged or none; a replace pays RATE_MSG only."""
+    """Both buckets are charged or none; a replace pays RATE_MSG only, and what is bound to reduce pays nothing."""
     cdef AccountRow* account = v.account
     cdef Bucket* orders = &account.order_bucket
     cdef Bucket* messages = &account.msg_bucket
     cdef int64_t order_credit = 0, msg_credit = credit_ns(messages, rq.mono_ns)
     cdef int64_t left
+    if rq.reduce_only:
+        return PASS
     if not v.is_replace:
         order_credit = credit_ns(orders, rq.mono_ns)
         if orders.cost_ns == 0 or order_credit < orders.cost_ns:

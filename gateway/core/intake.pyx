@@ -342,7 +342,9 @@ cdef class Intake:
         rq.side = row.terms.side
         rq.ord_type = row.terms.ord_type
         rq.reduce_only = row.terms.reduce_only
-        rq.stp = Stp.ALLOW if row.terms.reduce_only else row.terms.stp    # protection is not given up for a self-match
+        rq.stp = row.terms.stp
+        rq.old_qty_e9 = row.reserved_qty_e9
+        rq.old_px_e9 = row.reserved_px_e9
         rq.is_release = 1
         self.state.gate.check(&rq, &self.verdict)
         return self.verdict.control

@@ -67,6 +67,11 @@ cdef class Views:
             "session": s.orders.texts[row.session], "tag": s.orders.texts[row.tag],
         }
 
+    def is_protective(self, uint32_t account, bytes cl_ord_id not None) -> bool:
+        """Whether the account has an order of this name that is bound to reduce."""
+        cdef int64_t order = self.state.orders.find(account, cl_ord_id, len(cl_ord_id))
+        return order >= 0 and self.state.orders.rows[order].terms.reduce_only != 0
+
     def status(self, uint32_t order) -> tuple:
         """(ord_status, stage, pending) of an order."""
         cdef OrderRow* row = &self.state.orders.rows[order]

@@ -173,7 +173,7 @@ cdef class Watch:
         rq.side = row.terms.side
         rq.ord_type = row.terms.ord_type
         rq.reduce_only = row.terms.reduce_only
-        rq.stp = Stp.ALLOW if row.terms.reduce_only else row.terms.stp    # protection is not given up for a self-match
+        rq.stp = row.terms.stp
         rq.is_release = 1
         s.gate.check(&rq, &self.verdict)
         ev = s.begin(order)

@@ -32,6 +32,10 @@ cdef class Bucket:
         self.credit_ns -= self.cost_ns * count
         return self.credit_ns // self.cost_ns
 
+    def give_back(self, int64_t count) -> None:
+        """Undo a `take`: what it was for did not happen."""
+        self.credit_ns += self.cost_ns * count
+
     def wait_ns(self) -> int:
         """Time until one token is there."""
         return max(0, self.cost_ns - self.credit_ns)

@@ -31,6 +31,7 @@ class Key:
     options: KeyOptions
     secret: bytes  # HMAC secret, or the raw Ed25519 public key
     place: Bucket
+    protective: Bucket  # place and replace of reduce-only orders: never refused because placing was too fast
     cancel: Bucket
     get: Bucket
     accounts: frozenset[str]
@@ -106,6 +107,7 @@ def make_key(options: KeyOptions, secret: bytes, limits: ApiLimits, accounts: li
         options=options,
         secret=secret,
         place=Bucket(limits.place_per_s, limits.place_burst),
+        protective=Bucket(limits.place_per_s, limits.place_burst),
         cancel=Bucket(limits.cancel_per_s, limits.cancel_burst),
         get=Bucket(limits.get_per_s, limits.get_burst),
         accounts=frozenset(accounts if "*" in options.accounts else options.accounts),

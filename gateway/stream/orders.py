@@ -48,8 +48,8 @@ class OrderRequests:
             return -1
         return int(row)
 
-    def _admit(self, req: Any, in_ns: int, allowed: bool, bucket: Bucket, count: int = 1) -> int:
-        """Row of the account when scope, journal and rate let the request through, else -1."""
+    def _admit(self, req: Any, in_ns: int, allowed: bool, bucket: Bucket | None) -> int:
+        """Row of the account when scope, journal and rate let the request through, else -1. No bucket: paid later."""
         session = self.session
         if not allowed:
             session.refuse(req.id, "SCOPE_DENIED", in_ns)
@@ -63,11 +63,34 @@ class OrderRequests:
         if session.server.is_draining:
             session.refuse(req.id, "DRAINING", in_ns)
             return -1
+        return account if bucket is None or self._pay(req, in_ns, bucket) else -1
+
+    def _pay(self, req: Any, in_ns: int, bucket: Bucket, count: int = 1) -> bool:
+        """Take the request's tokens, or refuse it."""
         self.left = bucket.take(self.engine.clock.mono_ns(), count)
         if self.left < 0:
-            session.refuse(req.id, "RATE_LIMITED", in_ns, retry_ns=bucket.wait_ns(), left=0)
-            return -1
-        return account
+            self.session.refuse(req.id, "RATE_LIMITED", in_ns, retry_ns=bucket.wait_ns(), left=0)
+            return False
+        return True
+
+    def _pay_batch(self, req: asked.Batch, account: int, in_ns: int) -> bool:
+        """Each item from its own bucket, all of them or none."""
+        key = self.session.key
+        protective = sum(self._is_protective(account, item) for item in req.items)
+        if not self._pay(req, in_ns, key.protective, protective):  # type: ignore[union-attr]
+            return False
+        if self._pay(req, in_ns, key.place, len(req.items) - protective):  # type: ignore[union-attr]
+            return True
+        key.protective.give_back(protective)  # type: ignore[union-attr]
+        return False
+
+    def _is_protective(self, account: int, item: Any) -> bool:
+        """Whether the item places or replaces an order that is bound to reduce."""
+        if type(item) is asked.PlaceItem:
+            return item.reduce_only
+        if type(item) is asked.ReplaceItem:
+            return self.engine.views.is_protective(account, item.cl_ord_id.encode())
+        return False
 
     # --- requests ----------------------------------------------------------------------------------------------------
 
@@ -75,7 +98,8 @@ class OrderRequests:
         """A new order."""
         session, engine = self.session, self.engine
         key = session.key
-        if (account := self._admit(req, in_ns, key.can_trade, key.place)) < 0:  # type: ignore[union-attr]
+        bucket = key.protective if req.reduce_only else key.place  # type: ignore[union-attr]
+        if (account := self._admit(req, in_ns, key.can_trade, bucket)) < 0:  # type: ignore[union-attr]
             return
         if not key.may_trade(req.symbol):  # type: ignore[union-attr]
             session.refuse(req.id, "SYMBOL_DENIED", in_ns, path="symbol", left=self.left)
@@ -106,7 +130,10 @@ class OrderRequests:
     def replace(self, req: asked.Replace, in_ns: int) -> None:
         """New terms."""
         key = self.session.key
-        if (account := self._admit(req, in_ns, key.can_trade, key.place)) < 0:  # type: ignore[union-attr]
+        if (account := self._admit(req, in_ns, key.can_trade, None)) < 0:  # type: ignore[union-attr]
+            return
+        is_protective = self.engine.views.is_protective(account, req.cl_ord_id.encode())
+        if not self._pay(req, in_ns, key.protective if is_protective else key.place):  # type: ignore[union-attr]
             return
         mono_ns = self.engine.clock.mono_ns()
         answer = self.engine.intake.replace(account, req, req.deadline_ns or 0, in_ns, mono_ns)
@@ -143,7 +170,9 @@ class OrderRequests:
         if not 1 <= count <= BATCH_ITEMS_MAX:
             session.refuse(req.id, "TOO_LARGE", in_ns, f"a batch has 1 to {BATCH_ITEMS_MAX} items", path="items")
             return
-        if (account := self._admit(req, in_ns, key.can_trade, key.place, count)) < 0:  # type: ignore[union-attr]
+        if (account := self._admit(req, in_ns, key.can_trade, None)) < 0:  # type: ignore[union-attr]
+            return
+        if not self._pay_batch(req, account, in_ns):
             return
         for at, item in enumerate(req.items):
             if type(item) is asked.PlaceItem and not key.may_trade(item.symbol):  # type: ignore[union-attr]

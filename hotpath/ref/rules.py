@@ -135,12 +135,20 @@ class Decider:
     def limits(self) -> dict[str, int]:
         return self.owner.limits
 
+    @property
+    def is_protective(self) -> bool:
+        """The release of an order that is bound to reduce, and does."""
+        return self.ask.is_release and self.ask.reduce_only and self.reduces
+
     def controls(self) -> list[Callable[[], None]]:
+        if self.is_protective:
+            return [self.kill, self.limits_exist, self.trading, self.release]
         first = [self.kill, self.limits_exist, self.tradable, self.steps, self.size]
         collared = [] if self.ask.is_held else [self.collar]
-        rates = [] if self.ask.is_release else [self.rates, self.open_orders]
+        rates = [] if self.ask.reduce_only else [self.rates]
+        entry = [] if self.ask.is_release else [*rates, self.open_orders]
         exposure = [] if self.ask.is_held else [self.self_match, self.reduce_only, self.credit]
-        return [*first, *collared, *rates, *exposure]
+        return [*first, *collared, *entry, *exposure]
 
     def decide(self) -> dict[str, int]:
         outcome = Refused(Control.PASS, SCOPE_GLOBAL)
@@ -160,10 +168,10 @@ class Decider:
             (self.gate.instrument_halts.get(self.ask.instrument, 0), SCOPE_INSTRUMENT),
         ]
         level, scope = max(levels, key=lambda pair: pair[0])  # the first of equals
-        protective = self.reduces and self.ask.reduce_only
         if level == HaltLevel.ARMED or (level == HaltLevel.NO_NEW and self.reduces):
             return
-        if protective and (level == HaltLevel.REDUCE_ONLY or self.ask.is_release):
+        bound = self.reduces and self.ask.reduce_only
+        if self.is_protective or (bound and level == HaltLevel.REDUCE_ONLY):
             return
         raise Refused(Control.KILL_GATE, scope, COUNT, HaltLevel.ARMED, level)
 
@@ -174,8 +182,10 @@ class Decider:
     def tradable(self) -> None:
         if self.instrument["is_restricted"]:
             raise Refused(Control.RESTRICT_LIST, SCOPE_INSTRUMENT)
-        if self.ask.is_held:
-            return
+        if not self.ask.is_held:
+            self.trading()
+
+    def trading(self) -> None:
         if self.instrument["is_halted"]:
             raise Refused(Control.HALT_SYM, SCOPE_INSTRUMENT)
         if not self.instrument["is_open"]:
@@ -218,6 +228,13 @@ class Decider:
         if self.ask.side == Side.BUY:
             return min(ceil_to(fits(base + step), tick), INT64_MAX)
         return max(floor_to(max(base - step, 0), tick), tick)
+
+    def release(self) -> None:
+        """A protective release states its price; only numbers that no book can hold stop it here."""
+        self.look_at_market()
+        self.ref_px_e9 = self.ask.px_e9 if self.ask.ord_type == OrdType.LIMIT else self.collared_px()
+        fits(self.same_open + self.ask.qty_e9)
+        notional(self.ref_px_e9, self.ask.qty_e9)
 
     def size(self) -> None:
         most_qty, most_e4 = self.limits["max_order_qty_e9"], self.limits["max_order_notional_e4"]

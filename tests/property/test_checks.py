@@ -305,8 +305,8 @@ def test_what_passes_is_the_largest_that_passes(seed: int) -> None:
         desk.step(mono_ns)
         rq = request(draw, mono_ns) | {"is_dry": True}
         refusal = desk.gate.check_py(**rq)
-        if refusal["control"] not in SIZED:
-            continue
+        if refusal["control"] not in SIZED or (rq.get("is_release") and rq.get("reduce_only")):
+            continue  # the release of what truly reduces passes beyond any size
         if refusal["passes"]:
             retry = desk.gate.check_py(**rq | {"qty_e9": refusal["passes"]})
             assert retry["control"] != refusal["control"], (rq, refusal, retry)

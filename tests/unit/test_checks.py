@@ -117,6 +117,39 @@ def test_what_reduces_passes_under_which_level(level: int, plain: bool, bound: b
         assert bench.control(BUY, 10) == Control.KILL_GATE
 
 
+def test_a_protective_release_meets_no_limit_but_a_market_that_does_not_trade() -> None:
+    bench = Bench(max_open_orders=0, order_rate_per_s=0, msg_rate_per_s=0)
+    bench.hold(50)
+    bench.reserve(BUY, 5, 100, resting=True)
+    narrow = {name: 1 for name in LIMITS if name.startswith(("max_", "leverage", "collar"))}
+    assert bench.gate.set_limits_py(0, LIMITS | narrow) == 0
+    bench.quotes.set_state(0, True, False, True)  # restricted
+    how: dict[str, Any] = {"reduce_only": True, "is_release": True, "stp": Stp.CANCEL_NEW}
+    assert bench.control(SELL, 50, **how) == bench.control(SELL, 1, **how) == Control.PASS
+    assert bench.control(SELL, 50, 900, **how) == bench.control(SELL, 50, None, **how) == Control.PASS
+    assert bench.check(SELL, 50, 900, **how)["ref_px_e9"] == 900 * E9
+    stale = bench.check(SELL, 50, None, mono_ns=10**9, **how)
+    assert (stale["control"], stale["ref_px_e9"]) == (Control.PASS, 0)
+    assert bench.control(SELL, 51, **how) != Control.PASS  # it would turn the position round
+    bench.quotes.set_state(0, True, True, False)
+    assert bench.control(SELL, 50, **how) == Control.HALT_SYM
+    bench.quotes.set_state(0, False, False, False)
+    assert bench.control(SELL, 50, **how) == Control.SESSION_CAL
+    bench.quotes.set_state(0, True, False, False)
+    bench.hold(10**6)
+    assert bench.control(SELL, 10**6, 9_000_000_000, **how) == Control.OVERFLOW
+
+
+def test_protective_orders_are_not_charged_and_never_too_fast() -> None:
+    bench = Bench(order_rate_per_s=1, order_burst=1, msg_rate_per_s=1, msg_burst=1)
+    bench.hold(50)
+    assert [bench.control(SELL, 5, reduce_only=True) for _ in range(3)] == [Control.PASS] * 3
+    assert bench.control(SELL, 5, reduce_only=True, old_qty_e9=E9) == Control.PASS
+    assert bench.gate.account(0)["order_bucket"]["tokens_ns"] == E9
+    assert [bench.control() for _ in range(2)] == [Control.PASS, Control.RATE_ORDER]
+    assert bench.control(SELL, 5, reduce_only=True) == Control.PASS
+
+
 def test_restriction_halt_and_session() -> None:
     bench = Bench()
     bench.quotes.set_state(0, is_open=False)

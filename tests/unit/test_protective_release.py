@@ -1,0 +1,37 @@
+"""A reduce-only order that waited, or fired, goes out whatever the limits are by then."""
+
+import pytest
+
+from gateway.core.world import World
+from hotpath.enums import Control
+from tests.property.order_world import E9, LIMITS, Pair
+from tests.unit.test_order_reports import PX, item
+
+
+@pytest.fixture
+def pair() -> Pair:
+    found = Pair()
+    found.place(0, item("entry"))
+    found.report("sent", 0)
+    found.report("new", 0)
+    found.report("trade", 0, b"x1", 10 * E9, PX, 10 * E9)
+    return found
+
+
+def narrow(pair: Pair) -> None:
+    World(pair.live.state).set_limits(0, dict.fromkeys(LIMITS, 0), 2, pair.wall_ns)
+
+
+def test_a_queued_protective_order_passes_its_recheck(pair: Pair) -> None:
+    pair.place(0, item("exit", side="sell", reduce_only=True))
+    assert pair.live.views.order(1)["reserved_qty_e9"] == 10 * E9
+    assert pair.live.intake.recheck(1, pair.wall_ns, pair.mono_ns) == Control.PASS
+    narrow(pair)
+    assert pair.live.intake.recheck(1, pair.wall_ns, pair.mono_ns) == Control.PASS
+
+
+def test_a_queued_entry_meets_the_limits_of_now(pair: Pair) -> None:
+    pair.place(0, item("more"))
+    assert pair.live.intake.recheck(1, pair.wall_ns, pair.mono_ns) == Control.PASS
+    narrow(pair)
+    assert pair.live.intake.recheck(1, pair.wall_ns, pair.mono_ns) == Control.SZ_MAX_QTY
