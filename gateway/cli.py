@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 import typer
 
@@ -26,10 +27,10 @@ app.add_typer(kill.app, name="kill")
 app.add_typer(keys.app, name="keys")
 
 
-def main() -> None:
-    """Entry point of the `backstay` command."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of the `backstay` command; ends with SystemExit. None: the arguments of the process."""
     try:
-        app()
+        app(arguments)
     except ConfigError as error:
         for problem in error.problems:
             errors.print(problem, style="red", highlight=False, markup=False)

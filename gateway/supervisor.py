@@ -68,7 +68,7 @@ class Kept:
             log.error("child failed", child=self.name, why=str(failed))
             return failed.status if failed.status is not None else 1
         log.info("child is up", child=self.name, pid=self._child.pid)
-        self._on_ready(ready)
+        self._on_ready({**ready, f"{self.name}_pid": self._child.pid})
         self.up.set()
         status = await exited
         self.up.clear()
@@ -126,7 +126,7 @@ class Supervisor:
 
     def _note(self, ready: dict[str, Any]) -> None:
         """A child is up: its ports stay its own over restarts, and whoever waits for us is told."""
-        self.ports.update({name: port for name, port in ready.items() if name.endswith("_port")})
+        self.ports.update({name: value for name, value in ready.items() if name.endswith(("_port", "_pid"))})
         if "ws_port" not in self.ports:
             return
         if self.ready_file is not None:

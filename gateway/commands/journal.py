@@ -9,21 +9,22 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
-from gateway.boot import journal_dir
 from gateway.commands.answer import BROKEN, REFUSED, console, errors, fail, say_json, table
 from gateway.commands.options import AsJson, ConfigFile, DataDir, read_config
+from gateway.config import data_path
 from gateway.journal import verify as journal
-from gateway.records_text import RecordTexts, kind_name
 
 app = typer.Typer(no_args_is_help=True, help="Look at the journal.")
 Folder = Annotated[Path | None, typer.Option("--dir", help="Folder of the segments, instead of the configured one.")]
 
 
 def _folder(config: Path | None, data_dir: Path | None, folder: Path | None, as_json: bool) -> Path:
-    found = folder or journal_dir(read_config(config, data_dir))
-    if not found.is_dir():
-        fail(REFUSED, "NO_JOURNAL", f"{found} is not there", as_json=as_json)
-    return found
+    if folder is None:
+        options = read_config(config, data_dir)
+        folder = data_path(options, options.journal.dir)
+    if not folder.is_dir():
+        fail(REFUSED, "NO_JOURNAL", f"{folder} is not there", as_json=as_json)
+    return folder
 
 
 @app.command()
@@ -46,6 +47,8 @@ def verify(folder: Folder = None, config: ConfigFile = None, data_dir: DataDir =
 @app.command()
 def stats(folder: Folder = None, config: ConfigFile = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Records by kind and by segment."""
+    from gateway.records_text import kind_name
+
     path = _folder(config, data_dir, folder, as_json)
     report = journal.stats(path)
     kinds = {kind_name(kind): counts for kind, counts in report.kinds.items()}
@@ -67,6 +70,8 @@ def dump(
     as_json: AsJson = False,
 ) -> None:
     """Records in order, one JSON line each."""
+    from gateway.records_text import RecordTexts
+
     path = _folder(config, data_dir, folder, as_json)
     with RecordTexts(path) as texts:
         for record in texts.records(first_seq, last_seq):

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from brokers.sim.server import run_venue
 from gateway import logs
 from gateway.commands.answer import say, say_json
 from gateway.commands.options import AsJson, ConfigFile, DataDir, Settings, read_config
@@ -39,6 +38,8 @@ def venue(
     config: ConfigFile = None, data_dir: DataDir = None, settings: Settings = None, as_json: AsJson = False
 ) -> None:
     """Run the simulated venue until SIGTERM. Its first line on standard output is JSON: the ports."""
+    from brokers.sim.server import run_venue
+
     found = read_config(config, data_dir, settings)
     _start_logs(found)
     run_venue(venue_config(found, os.environ))

@@ -29,7 +29,8 @@ class RestClient:
         self._url = url.rstrip("/")
         self._aud = aud or urlsplit(url).hostname or ""
         self._credentials = Credentials(key, session, load_secret(secret))
-        self._token = ""
+        self.token = ""
+        self.status = 0  # of the last answer
         self._http: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -47,18 +48,21 @@ class RestClient:
         challenge = await self._send("GET", "/v1/token", None, {})
         if challenge["aud"] != self._aud:
             raise RestRefused(0, {"code": "AUD_MISMATCH", "text": f"another gateway answered: {challenge['aud']}"})
-        sig = self._credentials.signature(aud=self._aud, nonce=challenge["nonce"])
+        self.token = (await self._send("POST", "/v1/token", self.signed(challenge), {}))["token"]
+
+    def signed(self, challenge: dict[str, Any]) -> dict[str, Any]:
+        """The body that answers a challenge."""
         who = self._credentials
-        body = {"nonce": challenge["nonce"], "key": who.key, "session": who.session, "sig": sig}
-        self._token = (await self._send("POST", "/v1/token", body, {}))["token"]
+        sig = who.signature(aud=self._aud, nonce=challenge["nonce"])
+        return {"nonce": challenge["nonce"], "key": who.key, "session": who.session, "sig": sig}
 
     async def ask(
         self, method: str, path: str, body: dict[str, Any] | None = None, *, idempotency_key: str | None = None
     ) -> dict[str, Any]:
         """The answer as plain data; RestRefused when it is an `err`."""
-        if not self._token:
+        if not self.token:
             await self.login()
-        headers = {"Authorization": f"Bearer {self._token}"}
+        headers = {"Authorization": f"Bearer {self.token}"}
         if idempotency_key is not None:
             headers["Idempotency-Key"] = idempotency_key
         return await self._send(method, path, body, headers)
@@ -74,6 +78,7 @@ class RestClient:
             raise RuntimeError("use the client as a context manager")
         async with self._http.request(method, self._url + path, json=body, headers=headers) as response:
             answer: dict[str, Any] = await response.json()
+            self.status = response.status
             if response.status >= 300:
                 raise RestRefused(response.status, answer)
             return answer

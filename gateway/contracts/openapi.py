@@ -101,7 +101,8 @@ def _account_paths() -> Json:
 
 
 def _halt_paths() -> Json:
-    lift = _call("lift_halt", "Turn a kill switch off: needs MFA and a second person.", notices.Halt, [_path("id")])
+    lift = _call("lift_halt", "Turn a kill switch off: takes two different keys.", notices.Halt, [_path("id"), _KEY])
+    lift["responses"]["202"] = _json("asked for: a second, different key must confirm", notices.Halt)
     return {
         "/v1/halts": {
             "get": _call("halts", "The kill switches that are on.", rest.Halts),

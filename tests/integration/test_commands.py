@@ -1,0 +1,145 @@
+"""The command line against a running deployment: answers, JSON, exit statuses."""
+
+import contextlib
+import io
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.child import command
+from gateway.cli import main
+from tests.integration.command_line import environment
+from tests.integration.conftest import Running
+
+pytestmark = pytest.mark.e2e
+TIMEOUT_S = 60
+
+
+def backstay(*arguments: str) -> tuple[int, Any]:
+    """Exit status, and the JSON lines on standard output (one: the value itself)."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), pytest.raises(SystemExit) as ended:
+        main([*arguments, "--json"])
+    lines = [json.loads(line) for line in said.getvalue().splitlines()]
+    return int(ended.value.code or 0), lines[0] if len(lines) == 1 else lines
+
+
+def order(running: Running, what: str, *arguments: str) -> tuple[int, Any]:
+    deployment = running.deployment
+    return backstay(
+        "order", what, *arguments, "--url", deployment.ws_url, "--key", "A1", "--account", "A1", "--data-dir",
+        str(deployment.data_dir),
+    )  # fmt: skip
+
+
+def kill(running: Running, key: str, what: str, *arguments: str) -> tuple[int, Any]:
+    deployment = running.deployment
+    return backstay(
+        "kill", what, *arguments, "--url", deployment.http_url, "--key", key, "--data-dir", str(deployment.data_dir)
+    )
+
+
+def test_orders_are_placed_listed_and_canceled(running: Running) -> None:
+    status, placed = order(
+        running, "place", "--side", "buy", "--symbol", "BTCUSDT", "--qty", "0.1", "--cl-ord-id", "c-1", "--wait", "done"
+    )  # fmt: skip
+    assert (status, placed["ord_status"], placed["cum_qty"]) == (0, "filled", "0.1")
+    status, stop = order(
+        running, "place", "--side", "sell", "--symbol", "BTCUSDT", "--qty", "0.1", "--stop-px", "1000", "--reduce-only",
+        "--tif", "gtc", "--cl-ord-id", "c-2",
+    )  # fmt: skip
+    assert (status, stop["ord_status"], stop["order"]["trigger"]["stop_px"]) == (0, "held", "1000")
+    status, listed = order(running, "list", "--status", "held")
+    assert (status, [item["cl_ord_id"] for item in listed["orders"]]) == (0, ["c-2"])
+    status, held = order(running, "positions")
+    assert (status, held["positions"][0]["pos_qty"]) == (0, "0.1")
+    assert order(running, "cancel", "--cl-ord-id", "c-2")[0] == 0
+    status, answer = order(running, "cancel", "--cl-ord-id", "c-2")
+    assert (status, answer["error"]) == (1, "ORDER_DONE") or answer.get("t") in ("canceled", "pending_cancel")
+    status, answer = order(running, "cancel", "--all")
+    assert (status, answer["count"]) == (0, 0)
+
+
+def test_a_refusal_exits_1_and_a_wrong_use_exits_2(running: Running) -> None:
+    status, answer = order(running, "place", "--side", "buy", "--symbol", "NONE", "--qty", "1")
+    assert (status, answer["error"]) == (1, "UNKNOWN_SYMBOL")
+    assert order(running, "place", "--side", "up", "--symbol", "BTCUSDT", "--qty", "1")[0] == 2
+    assert order(running, "cancel")[0] == 2
+    assert backstay("check-config", "--set", "gateway.shard=99999")[0] == 2
+    assert backstay("check-config", "--set", "gateway.shard")[0] == 2
+
+
+def test_kill_switches_are_set_listed_and_lifted_by_two_keys(running: Running) -> None:
+    status, halt = kill(running, "ops-1", "set", "--scope", "account:A3", "--level", "no_new", "--reason", "drill")
+    assert (status, halt["scope"]) == (0, "account:A3")
+    status, listed = kill(running, "ops-2", "list")
+    assert (status, [item["halt_id"] for item in listed["halts"]]) == (0, [halt["halt_id"]])
+    status, asked = kill(running, "ops-1", "lift", "--id", halt["halt_id"])
+    assert (status, asked["state"]) == (0, "requested")
+    assert kill(running, "ops-1", "lift", "--id", halt["halt_id"])[0] == 1
+    status, lifted = kill(running, "ops-2", "lift", "--id", halt["halt_id"])
+    assert (status, lifted["state"]) == (0, "lifted")
+
+
+def test_the_journal_is_verified_dumped_and_counted_while_it_grows(running: Running) -> None:
+    data_dir = str(running.deployment.data_dir)
+    status, report = backstay("journal", "verify", "--data-dir", data_dir)
+    assert (status, report["is_sound"]) == (0, True)
+    status, stats = backstay("journal", "stats", "--data-dir", data_dir)
+    assert (status, stats["kinds"]["accepted"]["records"]) == (0, 2)
+    status, records = backstay("journal", "dump", "--data-dir", data_dir, "--account", "A1")
+    assert status == 0
+    assert [record["event"]["seq"] for record in records] == list(range(1, len(records) + 1))
+    assert records[0]["event"]["order"]["symbol"] == "BTCUSDT"
+    assert backstay("journal", "verify", "--dir", f"{data_dir}/nothing")[0] == 1
+
+
+def test_a_damaged_journal_exits_3(running: Running, tmp_path: Path) -> None:
+    source = running.deployment.data_dir / "journal"
+    for file in source.glob("*.seg"):
+        data = bytearray(file.read_bytes())
+        if b"BTCUSDT" in data:
+            data[data.index(b"BTCUSDT")] ^= 0xFF
+        (tmp_path / file.name).write_bytes(data)
+    status, report = backstay("journal", "verify", "--dir", str(tmp_path))
+    assert (status, report["is_sound"]) == (3, False)
+    assert report["corruption"]["what"]
+
+
+@pytest.mark.parametrize("kind", ["ed25519", "hmac"])
+def test_a_new_key_is_written_for_its_owner_only(tmp_path: Path, kind: str) -> None:
+    out = tmp_path / "key"
+    status, made = backstay("keys", "new", "--name", "k", "--out", str(out), "--kind", kind, "--accounts", "A1")
+    assert (status, made["kind"]) == (0, kind)
+    assert out.stat().st_mode & 0o077 == 0
+    assert out.read_text().startswith(f"{kind}:")
+    file = tmp_path / "backstay.toml"
+    file.write_text('[[accounts]]\nname = "A1"\n' + made["config"])
+    assert backstay("check-config", "--config", str(file))[1]["keys"] == ["k"]
+    assert backstay("keys", "new", "--name", "k", "--out", str(out))[0] == 1
+
+
+def test_up_starts_both_restarts_a_dead_gateway_and_ends_in_order(tmp_path: Path) -> None:
+    settings = ["gateway.ws_port=0", "gateway.http_port=0", "venue.ws_port=0", "broker.sim.address=tcp://127.0.0.1:0"]
+    argv = command("up", "--json", "--data-dir", str(tmp_path / "data"), "--ready-file", str(tmp_path / "ready"))
+    for setting in settings:
+        argv += ["--set", setting]
+    log = (tmp_path / "log").open("wb")
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=log, env=environment()) as process:
+        assert process.stdout is not None
+        first = json.loads(process.stdout.readline())
+        assert json.loads((tmp_path / "ready").read_bytes())["ws_port"] == first["ws_port"]
+        os.kill(first["gateway_pid"], signal.SIGKILL)
+        second = json.loads(process.stdout.readline())
+        assert (second["ws_port"], second["order_port"]) == (first["ws_port"], first["order_port"])
+        assert second["gateway_pid"] != first["gateway_pid"]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(TIMEOUT_S) == 0
+    log.close()
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines() if line.startswith("{")]
+    assert [line["child"] for line in lines if line.get("event") == "stopping"] == ["gateway", "venue"]
