@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks.bench_journal import Bare, frame_of, paced_bare
 from benchmarks.client import Connection, Frames, echo_connection
 from benchmarks.deployment import BID, SYMBOL, Deployment, Echo
-from benchmarks.figures import Figure, Outcome, Sample, quantile
+from benchmarks.figures import Figure, Outcome, Sample
 from benchmarks.market import Venue
 from benchmarks.quiet import at_rest, settle
 from benchmarks.scale import Scale
@@ -38,6 +38,7 @@ async def run(scale: Scale, outcome: Outcome) -> None:
             side = Side(await gateway.connect("ack"), "o")
             for name, measure in ways(scale, scale.rates):
                 theirs, ours = Sample(), Sample()
+                await pairs(1, measure, floor, side, Sample(), Sample(), gateway.venue)  # warms up
                 await pairs(scale.rounds, measure, floor, side, theirs, ours, gateway.venue)
                 outcome.figures += against_echo(PART_OFF, name, ours, theirs)
         async with Deployment(durability="disk") as gateway:
@@ -64,19 +65,18 @@ def ways(scale: Scale, rates: tuple[int, ...]) -> list[tuple[str, Measure]]:
 async def pairs(
     rounds: int, measure: Measure, floor: Side, side: Side, theirs: Sample, ours: Sample, venue: Venue
 ) -> None:
-    """Echo, gateway, echo, gateway; the first pair warms up."""
-    for at in range(rounds + 1):
+    """Echo, gateway, echo, gateway."""
+    for _ in range(rounds):
         for which, sample in ((floor, theirs), (side, ours)):
             with at_rest():
                 latencies = await measure(which.connection, which.frames)
-            if at or rounds == 1:
-                sample.add(latencies)
+            sample.add(latencies)
             await settle(venue)
 
 
 def against_echo(part: str, name: str, ours: Sample, theirs: Sample) -> list[Figure]:
     """Ratios with their bars, and the absolute values in the notes."""
-    note = f"{ours.us(500):.1f} / {ours.us(990):.1f} / {ours.us(999):.1f} µs, echo {theirs.us(500):.1f} / {theirs.us(990):.1f} / {theirs.us(999):.1f}"
+    note = f"{ours.text()} µs, echo {theirs.text()}"
     return [
         Figure(part, f"{name}, p50 to echo", ours.ratio(theirs, 500), "x", bar=BAR_P50, note=note),
         Figure(part, f"{name}, p99 to echo", ours.ratio(theirs, 990), "x", bar=BAR_P99),
@@ -92,6 +92,7 @@ async def durable(
     per_s = int(name.removesuffix("/s").replace(",", "")) if name.endswith("/s") else 0
     with tempfile.TemporaryDirectory(dir=gateway.folder) as folder:
         writer = Bare(Path(folder))
+        await pairs(1, measure, floor, side, Sample(), Sample(), gateway.venue)  # warms up
         before = await gateway.scrape()
         for _ in range(scale.rounds):
             commit.add(commits(writer, scale.commits))
@@ -102,15 +103,15 @@ async def durable(
         after = await gateway.scrape()
         writer.close()
     bar = BAR_P50 * theirs.us(500) + BAR_COMMIT * commit.us(500)
-    count = after["journal_commits"] - before["journal_commits"]
+    made = after["journal_commits"] - before["journal_commits"]
     note = (
-        f"{ours.us(500):.0f} / {ours.us(990):.0f} / {ours.us(999):.0f} µs; echo {theirs.us(500):.1f}, bare commit "
-        f"{commit.us(500):.0f} / {commit.us(990):.0f}; {sum(map(len, ours.rounds)) / max(1, count) / 2:.1f} orders a commit"
+        f"{ours.text(0)} µs; echo {theirs.us(500):.1f}, bare commit {commit.us(500):.0f} / {commit.us(990):.0f}; "
+        f"{sum(map(len, ours.rounds)) / max(1, made):.1f} orders a commit"
     )
     outcome.figures.append(Figure(PART_DISK, f"{name}, p50", ours.us(500), floor=commit.us(500), bar=bar, note=note))
     if per_s >= 10_000:
         ratio = ours.ratio(bare, 999)
-        note = f"bare writer {bare.us(500):.0f} / {bare.us(990):.0f} / {bare.us(999):.0f} µs at the same rate"
+        note = f"bare writer {bare.text(0)} µs at the same rate"
         outcome.figures.append(Figure(PART_DISK, f"{name}, p99.9 to bare", ratio, "x", bar=BAR_TAIL, note=note))
 
 
@@ -122,9 +123,3 @@ def commits(writer: Bare, count: int) -> list[int]:
         time.sleep(COMMIT_NS / 1e9)
         found.append(writer.commit(data))
     return found
-
-
-def tail(values: list[int]) -> str:
-    """p50 / p99 / p99.9 in µs."""
-    ordered = sorted(values)
-    return " / ".join(f"{quantile(ordered, at) / 1000:.1f}" for at in (500, 990, 999))

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from gateway.journal.recovery import FIRST_POSITION, recover
+from gateway.journal.recovery import recover
+from gateway.journal.segment import FIRST_POSITION
 from gateway.journal.writer import JournalWriter
 from hotpath.frame import pack_frame
 

@@ -1,4 +1,4 @@
-"""What a run needs around it: echo server and gateway as child processes on the server's core, their CPU time, a scrape."""
+"""What a run needs around it: echo server and gateway as processes on the server's core, their CPU time, a scrape."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ class Deployment:
             await self.feed.connected.wait()
             await self.venue.logged_in.wait()
         self.feed.send(self.feed.quote(SYMBOL, BID, ASK))
-        while not (await self.scrape()).get('link_up{broker="sim"}'):
+        while not (await self.scrape()).get('link_up{broker="sim"}'):  # noqa: ASYNC110  # another process's state
             await asyncio.sleep(0.02)
 
     async def stop(self) -> None:

@@ -1,6 +1,6 @@
 """The floor: a plain echo server of the same WebSocket library on the same loop, in a process of its own.
 
-`/` answers each frame with a send of its own, as any echo server does; `/joined` sends the answers to one read together.
+`/` answers each frame with a send of its own, as any echo server does; `/joined` sends the answers to one read at once.
 Run as `python -m benchmarks.echo CPU`; its first line on standard output is JSON with the port.
 """
 

@@ -1,4 +1,4 @@
-"""Figures of a run: quantiles, the table with bars and verdicts, and the JSON of it. Nothing here fails a run on a time."""
+"""Figures of a run: quantiles, and the table with bars and verdicts. Nothing here fails a run on a time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rich.table import Table
 
 
 class Figure(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One line of the table. `floor` is what was measured beside it in the same run, `bar` what the value should not pass."""
+    """One line of the table. `floor` was measured beside it in the same run; `bar` is what it should not pass."""
 
     part: str
     name: str
@@ -63,6 +63,10 @@ class Sample:
         """Median over the rounds of the quantile, in microseconds."""
         return median(quantile(values, per_mille) for values in self.rounds) / 1_000
 
+    def text(self, digits: int = 1) -> str:
+        """p50 / p99 / p99.9 in microseconds."""
+        return " / ".join(f"{self.us(per_mille):.{digits}f}" for per_mille in (500, 990, 999))
+
     def worst_us(self) -> float:
         """The worst value of all rounds."""
         return max(values[-1] for values in self.rounds) / 1_000
@@ -99,9 +103,15 @@ def show(outcome: Outcome) -> None:
         bar = "" if figure.bar is None else f"{'>=' if figure.at_least else '<='} {number(figure.bar)}"
         style = {"PASS": "green", "FAIL": "bold red"}.get(figure.verdict, "")
         table.add_row(
-            figure.part if figure.part != last else "", escape(figure.name), f"{number(figure.value)} {figure.unit}".rstrip(),
-            "" if figure.floor is None else number(figure.floor), bar, figure.verdict, escape(figure.note), style=style or None,
-        )  # fmt: skip
+            figure.part if figure.part != last else "",
+            escape(figure.name),
+            f"{number(figure.value)} {figure.unit}".rstrip(),
+            "" if figure.floor is None else number(figure.floor),
+            bar,
+            figure.verdict,
+            escape(figure.note),
+            style=style or None,
+        )
         last = figure.part
     console.print(table)
     for remark in outcome.remarks:

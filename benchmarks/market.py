@@ -1,7 +1,7 @@
 """The harness as the outside world: it is the feed (WebSocket) and the venue (TCP), on the client's own loop.
 
-Nothing is matched. The venue notes when a `new` line was read, answers it with `ack` in the same turn, and answers every
-query that it does not know the order. The feed sends what it is told to, at once.
+Nothing is matched. The venue notes when a `new` line was read, answers it with `ack` in the same turn, and answers
+every query that it does not know the order. The feed sends what it is told to, at once.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from time import perf_counter_ns, time_ns
+from typing import cast
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest, ws_create_server
 
@@ -91,8 +92,7 @@ class Venue(asyncio.Protocol):
         return int(self._server.sockets[0].getsockname()[1])
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport) or transport is not None
-        self._transport = transport  # type: ignore[assignment]
+        self._transport = cast(asyncio.Transport, transport)
         self._fd = transport.get_extra_info("socket").fileno()
         self._rest = b""
         self._send(b'{"t":"hello","venue":"sim","proto":1,"challenge":"bench"}\n')

@@ -1,4 +1,4 @@
-"""The micro benches in the same table: the trigger index's bars, then pytest-benchmark's runs with their own figures."""
+"""The micro benches in the same table: the trigger index's bars, then the runs of pytest-benchmark."""
 
 from __future__ import annotations
 

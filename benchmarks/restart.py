@@ -36,8 +36,8 @@ async def run(scale: Scale, outcome: Outcome) -> None:
             if counts["resting_stops"] != scale.resting:
                 raise ValueError(f"{counts['resting_stops']:.0f} stops rest, {scale.resting} were journalled")
             note = (
-                f"{scale.journalled:,} orders, {scale.resting:,} resting; {gateway.ready['replayed']:,} records replayed; "
-                f"{gateway.ready['boot_ms'] / 1000:.1f} s of it recovery and replay"
+                f"{scale.journalled:,} orders, {scale.resting:,} resting; {gateway.ready['replayed']:,} records "
+                f"replayed; {gateway.ready['boot_ms'] / 1000:.1f} s of it recovery and replay"
             )
             outcome.figures.append(Figure(PART, name, gateway.ready_s, "s", bar=BAR_S, note=note))
             await gateway.stop()

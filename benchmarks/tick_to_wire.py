@@ -140,8 +140,8 @@ async def measure(scale: Scale, outcome: Outcome, floor: Side, ticks: Ticks, gat
 def figures(name: str, ours: Sample, theirs: Sample, resting: int) -> list[Figure]:
     """Ratios with their bars."""
     note = (
-        f"{ours.us(500):.1f} / {ours.us(990):.1f} / {ours.us(999):.1f} / max {ours.worst_us():.0f} µs, echo "
-        f"{theirs.us(500):.1f} / {theirs.us(990):.1f} / {theirs.us(999):.1f} / max {theirs.worst_us():.0f}; {resting:,} still rest"
+        f"{ours.text()} / max {ours.worst_us():.0f} µs, echo {theirs.text()} / max {theirs.worst_us():.0f}; "
+        f"{resting:,} still rest"
     )
     return [
         Figure(PART, f"{name}, p50 to echo", ours.ratio(theirs, 500), "x", bar=BAR_P50, note=note),
@@ -166,15 +166,13 @@ def explain(name: str, ours: Sample, theirs: Sample, before: dict[str, float], a
     slow = sum(value > SLOW_US * 1_000 for value in values)
     echo_slow = sum(value > SLOW_US * 1_000 for round_ in theirs.rounds for value in round_)
     inside = over("tick_to_wire_latency", bound)
+    mean = mean_us(before, after, "tick_to_wire_latency")
+    collections = round(after["collection_seconds_count"] - before["collection_seconds_count"])
+    commits = round(after["journal_commits"] - before["journal_commits"])
+    place = "outside the gateway: the machine" if inside < slow / 2 else "inside the gateway"
     return (
-        f"tick to wire, {name}: {slow} of {len(values)} above {SLOW_US} µs seen from outside (echo: {echo_slow}); inside the "
-        f"gateway, from read to write, {inside} (mean {mean_us(before, after, 'tick_to_wire_latency'):.1f} µs). Meanwhile: "
-        f"{round(after['collection_seconds_count'] - before['collection_seconds_count'])} collections, "
+        f"tick to wire, {name}: {slow} of {len(values)} above {SLOW_US} µs from outside (echo: {echo_slow}); inside "
+        f"the gateway, from read to write, {inside} (mean {mean:.1f} µs). Meanwhile: {collections} collections, "
         f"{over('loop_lag', '0.002')} times the loop's 10 ms timer was more than 2 ms late, "
-        f"{over('journal_sync', '0.002')} syncs above 2 ms of {round(after['journal_commits'] - before['journal_commits'])}. "
-        + (
-            "The tail lies outside the gateway: the machine."
-            if inside < slow / 2
-            else "The tail lies inside the gateway."
-        )
+        f"{over('journal_sync', '0.002')} of {commits} syncs above 2 ms. The tail lies {place}."
     )
