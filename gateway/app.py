@@ -28,9 +28,9 @@ from gateway.journal.writer import JournalWriter
 from gateway.ops.server import OpsServer
 from gateway.options import FeedOptions
 from gateway.secret_store import read_secret
+from gateway.spin import Spinner
 from gateway.stream.keys import Key, KeyRing, make_key, public_bytes
 from gateway.stream.server import StreamServer
-from gateway.spin import Spinner
 from gateway.timers import Timers
 from hotpath.hist import Histogram
 

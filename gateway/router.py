@@ -24,6 +24,7 @@ from brokers.ports import (
     ReportReplaceRejected,
     ReportState,
     ReportTrade,
+    ReportTradeCanceled,
 )
 from gateway.core.state import Op
 from hotpath.enums import OrdStatus, Pending, Reason, Stage
@@ -284,6 +285,8 @@ class Router:
             answer = self._replace_rejected(order, report, wall)
         elif type(report) is ReportCancelRejected:
             answer = self._cancel_rejected(order, report, wall)
+        elif type(report) is ReportTradeCanceled:
+            answer = reports.trade_canceled(order, report.exec_id, report.cum_qty_e9, report.venue_ns, raw, wall)
         elif type(report) is ReportState:
             self._state(order, report)
         else:

@@ -1,6 +1,6 @@
 """The order table: one row an order, changed by records only."""
 from libc.stdint cimport int64_t, uint64_t, uint32_t, uint16_t, uint8_t
-from hotpath.records cimport AcceptedBody, OrderEvent, ReplaceBody, Terms, TradeBody
+from hotpath.records cimport AcceptedBody, OrderEvent, ReplaceBody, Terms, TradeBody, TradeCanceledBody
 
 cdef struct OrderRow:                    # rows are dumped as they lie: no implicit padding, no pointers
     Terms terms                          # in force
@@ -60,6 +60,8 @@ cdef class OrderTable:
     cdef uint32_t intern(self, bytes text) except? 0xFFFFFFFF
     cdef int64_t find(self, uint32_t account, const char* cl_ord_id, Py_ssize_t size) noexcept nogil
     cdef bint has_exec(self, uint32_t order, const char* exec_id, Py_ssize_t size) noexcept nogil
+    # The execution as it was booked: 1 live, 0 broken since, -1 never seen.
+    cdef int find_exec(self, uint32_t order, const char* exec_id, Py_ssize_t size, int64_t* qty_e9, int64_t* px_e9) noexcept nogil
     cdef int64_t leaves_qty(self, const OrderRow* row) noexcept nogil
     cdef int64_t average_px(self, const OrderRow* row, int64_t add_qty_e9, int64_t add_px_e9) noexcept nogil
     # Apply one order record. 0 ok, -1 a record that no sound journal holds (out of order, unknown row).
@@ -67,6 +69,7 @@ cdef class OrderTable:
     cdef int _accept(self, const OrderEvent* ev, const AcceptedBody* body, int64_t wall_ns) except -2
     cdef void _arrived(self, OrderRow* row, const OrderEvent* ev) noexcept
     cdef void _trade(self, OrderRow* row, const TradeBody* body) noexcept
+    cdef void _break_trade(self, OrderRow* row, const TradeCanceledBody* body) noexcept
     cdef void _replace(self, OrderRow* row, int kind, const OrderEvent* ev, const ReplaceBody* body) noexcept
 
 cdef enum:

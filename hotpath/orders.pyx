@@ -36,12 +36,15 @@ cdef extern from "hotpath/src/tables.hpp" namespace "backstay" nogil:
         int64_t next(uint64_t hash, size_t* cursor)
     cdef cppclass ExecKey:
         pass
+    cdef cppclass Exec:
+        int64_t qty_e9
+        int64_t px_e9
     cdef cppclass ExecSet:
         ExecSet() except +
         @staticmethod
         ExecKey key(uint32_t order, const char* exec_id, size_t size)
-        bint contains(ExecKey k)
-        void insert(ExecKey k) except +
+        Exec* find(ExecKey k)
+        void insert(ExecKey k, int64_t qty_e9, int64_t px_e9) except +
         size_t size()
         const char* data()
         void load(const char* data, size_t count) except +
@@ -142,7 +145,15 @@ cdef class OrderTable:
         return -1
 
     cdef bint has_exec(self, uint32_t order, const char* exec_id, Py_ssize_t size) noexcept nogil:
-        return (<ExecSet*>self.execs).contains(ExecSet.key(order, exec_id, size))
+        return (<ExecSet*>self.execs).find(ExecSet.key(order, exec_id, size)) != NULL
+
+    cdef int find_exec(self, uint32_t order, const char* exec_id, Py_ssize_t size, int64_t* qty_e9, int64_t* px_e9) noexcept nogil:
+        cdef Exec* found = (<ExecSet*>self.execs).find(ExecSet.key(order, exec_id, size))
+        if found == NULL:
+            return -1
+        qty_e9[0] = found.qty_e9
+        px_e9[0] = found.px_e9
+        return found.qty_e9 != 0
 
     cdef int64_t leaves_qty(self, const OrderRow* row) noexcept nogil:
         if is_done(row.ord_status):
@@ -167,6 +178,8 @@ cdef class OrderTable:
         if kind == Kind.TRADE:
             self._trade(row, <const TradeBody*>body)
             self._arrived(row, ev)
+        elif kind == Kind.TRADE_CANCELED:
+            self._break_trade(row, <const TradeCanceledBody*>body)
         elif kind == Kind.SENT_EV:
             row.was_sent = 1
             row.broker_rev = ev.rev
@@ -245,7 +258,16 @@ cdef class OrderTable:
         bs_add_cost(&row.cost_lo, &row.cost_hi, body.last_qty_e9, body.last_px_e9)
         row.cum_qty_e9 += body.last_qty_e9
         row.owed_qty_e9 = max(max(0, row.owed_qty_e9 - body.last_qty_e9), body.broker_cum_qty_e9 - row.cum_qty_e9)
-        (<ExecSet*>self.execs).insert(ExecSet.key(<uint32_t>(row - self.rows), body.exec_id, body.exec_size))
+        (<ExecSet*>self.execs).insert(ExecSet.key(<uint32_t>(row - self.rows), body.exec_id, body.exec_size),
+                                      body.last_qty_e9, body.last_px_e9)
+
+    cdef void _break_trade(self, OrderRow* row, const TradeCanceledBody* body) noexcept:
+        cdef Exec* broken = (<ExecSet*>self.execs).find(ExecSet.key(<uint32_t>(row - self.rows), body.exec_id, body.exec_size))
+        if broken != NULL:
+            broken.qty_e9 = 0
+        bs_add_cost(&row.cost_lo, &row.cost_hi, -body.last_qty_e9, body.last_px_e9)
+        row.cum_qty_e9 -= body.last_qty_e9
+        row.owed_qty_e9 = body.owed_qty_e9
 
     cdef void _replace(self, OrderRow* row, int kind, const OrderEvent* ev, const ReplaceBody* body) noexcept:
         cdef uint32_t asked = body.ask_rev
@@ -291,7 +313,7 @@ cdef class OrderTable:
             head
             + texts
             + (<const char*>self.rows)[: <Py_ssize_t>self.count * <Py_ssize_t>sizeof(OrderRow)]
-            + execs.data()[: <Py_ssize_t>execs.size() * 16]
+            + execs.data()[: <Py_ssize_t>execs.size() * <Py_ssize_t>sizeof(Exec)]
         )
 
     def load(self, data: bytes) -> None:
@@ -306,7 +328,7 @@ cdef class OrderTable:
             size = int.from_bytes(data[at : at + 4], "little")
             self.intern(data[at + 4 : at + 4 + size])
             at += 4 + size
-        if at != 40 + text_bytes or len(data) != at + count * sizeof(OrderRow) + execs * 16:
+        if at != 40 + text_bytes or len(data) != at + count * sizeof(OrderRow) + execs * sizeof(Exec):
             raise ValueError("order table bytes have the wrong length")
         memcpy(self.rows, p + <Py_ssize_t>at, <Py_ssize_t>count * sizeof(OrderRow))
         self.count = count

@@ -149,7 +149,20 @@ cdef struct ReplaceBody:                 # PENDING_REPLACE_EV, REPLACED, REPLACE
     uint8_t how                          # 0 amend, 1 cancel_new
     uint8_t priority_kept
     uint8_t code_size
-    uint8_t pad
+    uint8_t session_size                 # REPLACED has the order's texts again, as its `order` block shows them
+    uint8_t tag_size
+    uint8_t signal_size
+    uint8_t pad[6]
+
+cdef struct TradeCanceledBody:           # the broker broke a fill
+    int64_t last_qty_e9                  # of the fill as it was booked
+    int64_t last_px_e9
+    int64_t pos_qty_e9                   # position after it
+    int64_t owed_qty_e9
+    int64_t venue_ns
+    uint8_t exec_size
+    uint8_t pad[7]
+    char exec_id[48]
 
 cdef struct DoneBody:                    # CANCELED_EV, EXPIRED_EV: what the broker says was filled
     int64_t broker_cum_qty_e9            # 0 = not stated

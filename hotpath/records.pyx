@@ -12,6 +12,7 @@ def payload_sizes() -> dict:
         "TradeBody": sizeof(TradeBody),
         "TriggeredBody": sizeof(TriggeredBody),
         "ReplaceBody": sizeof(ReplaceBody),
+        "TradeCanceledBody": sizeof(TradeCanceledBody),
         "DoneBody": sizeof(DoneBody),
         "TextBody": sizeof(TextBody),
         "RestatedBody": sizeof(RestatedBody),

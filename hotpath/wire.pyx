@@ -276,6 +276,8 @@ cdef class Renderer:
             return put_id(p, (<const NewBody*>body).broker_order_id, (<const NewBody*>body).id_size)
         if kind == Kind.TRADE:
             return put_trade(p, ev, <const TradeBody*>body)
+        if kind == Kind.TRADE_CANCELED:
+            return put_trade_canceled(p, <const TradeCanceledBody*>body)
         if kind == Kind.TRIGGERED:
             return put_triggered(p, <const TriggeredBody*>body)
         if kind == Kind.PENDING_REPLACE_EV or kind == Kind.REPLACED or kind == Kind.REPLACE_REJECTED:
@@ -287,17 +289,22 @@ cdef class Renderer:
         return p
 
     cdef char* _replace(self, char* p, int kind, const ReplaceBody* body) noexcept nogil:
+        cdef const char* tail = <const char*>body + sizeof(ReplaceBody)
         p = put(p, b',"ask_rev":')
         p = put_int(p, body.ask_rev)
         if kind == Kind.REPLACE_REJECTED:
             p = put(p, b',"code":')
-            return put_text(p, <const char*>body + sizeof(ReplaceBody), body.code_size)
+            return put_text(p, tail, body.code_size)
         if kind == Kind.PENDING_REPLACE_EV:
             return p
         p = put(p, b',"how":"cancel_new"' if body.how else b',"how":"amend"')
         p = put(p, b',"priority_kept":true' if body.priority_kept else b',"priority_kept":false')
         p = put(p, b',"order":')
-        return self.put_order(p, &body.terms, b"", 0, b"", 0, b"", 0)
+        tail += body.code_size
+        return self.put_order(
+            p, &body.terms, tail, body.session_size, tail + body.session_size, body.tag_size,
+            tail + body.session_size + body.tag_size, body.signal_size,
+        )
 
     cdef Py_ssize_t _account_event(self, const char* kind, const FrameHeader* head, const AccountEvent* ev,
                                    char* out) noexcept nogil:
@@ -342,6 +349,7 @@ cdef const char* event_name(int kind) noexcept nogil:
     if kind == Kind.NEW_EV: return b"new"
     if kind == Kind.TRADE: return b"trade"
     if kind == Kind.RELEASED: return b"released"
+    if kind == Kind.TRADE_CANCELED: return b"trade_canceled"
     if kind == Kind.TRIGGERED: return b"triggered"
     if kind == Kind.PENDING_REPLACE_EV: return b"pending_replace"
     if kind == Kind.REPLACED: return b"replaced"
@@ -423,6 +431,17 @@ cdef char* put_trade(char* p, const OrderEvent* ev, const TradeBody* body) noexc
     p = put(p, b',"venue_ns":')
     p = put_int(p, body.venue_ns)
     return put(p, b',"late":true' if ev.late else b',"late":false')
+
+
+cdef char* put_trade_canceled(char* p, const TradeCanceledBody* body) noexcept nogil:
+    p = put(p, b',"exec_id":')
+    p = put_id(p, body.exec_id, body.exec_size)
+    p = put(p, b',"before":{"last_qty":')
+    p = put_dec(p, body.last_qty_e9)
+    p = put(p, b',"last_px":')
+    p = put_dec(p, body.last_px_e9)
+    p = put(p, b'},"pos_qty":')
+    return put_dec(p, body.pos_qty_e9)
 
 
 cdef char* put_triggered(char* p, const TriggeredBody* body) noexcept nogil:

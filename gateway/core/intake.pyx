@@ -564,7 +564,7 @@ cdef class Intake:
         if ours:
             ev.rev = rev
             ev.leaves_qty_e9 = t.order_qty_e9 - row.cum_qty_e9
-            return <int64_t>s.commit(Kind.REPLACED, sizeof(ReplaceBody))
+            return <int64_t>s.commit_replaced(order)
         ev.pending = Pending.PENDING_REPLACE
         seq = s.commit(Kind.PENDING_REPLACE_EV, sizeof(ReplaceBody))
         s.effect(OP_REPLACE, order)

@@ -209,6 +209,46 @@ cdef class Reports:
         memcpy(body.exec_id, <const char*>exec_id, len(exec_id))
         return <int64_t>s.commit(Kind.TRADE, sizeof(TradeBody))
 
+    def trade_canceled(self, uint32_t order, bytes exec_id not None, int64_t broker_cum_qty_e9, int64_t venue_ns,
+                       bytes raw not None, int64_t wall_ns) -> int:
+        """The broker broke a fill: it is taken back at its own price. An order that is done stays as it ended.
+
+        Its fee stays booked: what becomes of it comes with the broker's cash, not with this report.
+        """
+        cdef State s = self.state
+        cdef OrderRow* row = self._row(order)
+        cdef int64_t qty_e9 = 0, px_e9 = 0, pos
+        cdef OrderEvent* ev
+        cdef TradeCanceledBody* body
+        cdef int known = s.orders.find_exec(order, exec_id, len(exec_id), &qty_e9, &px_e9)
+        cdef int back = Side.SELL if row.terms.side == Side.BUY else Side.BUY
+        s.wall_ns = wall_ns
+        if known == 0:
+            self.repeats += 1
+            return 0
+        if (known < 0 or qty_e9 > row.cum_qty_e9 or not is_allowed(row, Kind.TRADE_CANCELED)
+                or not s.gate.can_book(row.account, row.terms.instrument, back, qty_e9, px_e9)
+                or not s.gate.can_book(row.account, row.terms.instrument, row.terms.side, qty_e9, row.ref_px_e9)):
+            return self.anomaly(b"trade canceled: no such fill is booked", raw, wall_ns)
+        broker_cum_qty_e9 = self._stated(row, -qty_e9, broker_cum_qty_e9, raw)
+        ev = s.begin(order)
+        body = <TradeCanceledBody*>s.body()
+        ev.avg_px_e9 = s.orders.average_px(row, -qty_e9, px_e9)
+        ev.cum_qty_e9 = row.cum_qty_e9 - qty_e9
+        ev.late = is_done(row.ord_status)
+        if not is_done(row.ord_status):
+            ev.ord_status = OrdStatus.PARTIALLY_FILLED if ev.cum_qty_e9 else OrdStatus.NEW
+            ev.leaves_qty_e9 = max(0, row.terms.order_qty_e9 - ev.cum_qty_e9)
+        pos = self._position(row)
+        body.last_qty_e9 = qty_e9
+        body.last_px_e9 = px_e9
+        body.pos_qty_e9 = pos - qty_e9 if row.terms.side == Side.BUY else pos + qty_e9
+        body.owed_qty_e9 = max(row.owed_qty_e9, broker_cum_qty_e9 - ev.cum_qty_e9)
+        body.venue_ns = venue_ns
+        body.exec_size = <uint8_t>len(exec_id)
+        memcpy(body.exec_id, <const char*>exec_id, len(exec_id))
+        return <int64_t>s.commit(Kind.TRADE_CANCELED, sizeof(TradeCanceledBody))
+
     cdef int64_t _position(self, const OrderRow* row) noexcept nogil:
         cdef PairRow* pair = self.state.gate.pair(row.account, row.terms.instrument, False)
         return pair.pos_qty_e9 if pair != NULL else 0
@@ -341,7 +381,7 @@ cdef class Reports:
         ev.rev = rev
         ev.leaves_qty_e9 = order_qty_e9 - row.cum_qty_e9
         s.grouped = ev.leaves_qty_e9 == 0
-        seq = <int64_t>s.commit(Kind.REPLACED, sizeof(ReplaceBody))
+        seq = <int64_t>s.commit_replaced(order)
         if s.grouped:                                   # cut to what is filled: a replace ends nothing, the broker's truth does
             s.grouped = 0
             self._adopt(order, OrdStatus.FILLED, row.cum_qty_e9 + row.owed_qty_e9)
@@ -428,7 +468,7 @@ cdef class Reports:
         ev.rev = row.ask_rev
         ev.pending = Pending.PENDING_NONE
         ev.leaves_qty_e9 = row.ask_qty_e9 - row.cum_qty_e9
-        self.state.commit(Kind.REPLACED, sizeof(ReplaceBody))
+        self.state.commit_replaced(order)
         return 0
 
     def restate(self, uint32_t order, int status, int64_t broker_cum_qty_e9, int64_t wall_ns) -> int:

@@ -50,6 +50,7 @@ cdef class State:
 
     cdef OrderEvent* begin(self, uint32_t order) noexcept nogil
     cdef char* body(self) noexcept nogil
+    cdef uint64_t commit_replaced(self, uint32_t order) except 0
     cdef uint64_t commit(self, int kind, Py_ssize_t body_bytes) except 0
     cdef uint64_t emit(self, int kind, Py_ssize_t payload_bytes) except 0
     cdef int apply(self, int kind, const char* payload, Py_ssize_t size, int64_t wall_ns) except -1

@@ -121,6 +121,22 @@ cdef class State:
         """Write and apply the order event in the scratch buffer; returns its journal sequence."""
         return self.emit(kind, sizeof(OrderEvent) + body_bytes)
 
+    cdef uint64_t commit_replaced(self, uint32_t order) except 0:
+        """Commit a REPLACED whose body is in the scratch buffer, with the order's texts behind it."""
+        cdef OrderRow* row = &self.orders.rows[order]
+        cdef ReplaceBody* body = <ReplaceBody*>self.body()
+        cdef bytes session = self.orders.texts[row.session]
+        cdef bytes tag = self.orders.texts[row.tag]
+        cdef bytes signal = self.orders.texts[row.signal]
+        cdef char* tail = self.body() + sizeof(ReplaceBody)
+        body.session_size = <uint8_t>len(session)
+        body.tag_size = <uint8_t>len(tag)
+        body.signal_size = <uint8_t>len(signal)
+        memcpy(tail, <const char*>session, len(session))
+        memcpy(tail + len(session), <const char*>tag, len(tag))
+        memcpy(tail + len(session) + len(tag), <const char*>signal, len(signal))
+        return self.commit(Kind.REPLACED, sizeof(ReplaceBody) + len(session) + len(tag) + len(signal))
+
     cdef uint64_t emit(self, int kind, Py_ssize_t payload_bytes) except 0:
         cdef Py_ssize_t space = frame_space(payload_bytes)
         cdef Book* book = <Book*>self.impl
@@ -223,6 +239,7 @@ cdef class State:
     cdef int _apply_order(self, int kind, const char* payload, Py_ssize_t size, int64_t wall_ns) except -1:
         cdef const OrderEvent* ev = <const OrderEvent*>payload
         cdef const TradeBody* trade = <const TradeBody*>(payload + sizeof(OrderEvent))
+        cdef const TradeCanceledBody* broken = <const TradeCanceledBody*>(payload + sizeof(OrderEvent))
         cdef const ReplaceBody* replace = <const ReplaceBody*>(payload + sizeof(OrderEvent))
         cdef OrderRow* row
         cdef bint was_open = False
@@ -240,6 +257,10 @@ cdef class State:
         if kind == Kind.TRADE:
             if self.gate.fill(row.account, row.terms.instrument, row.terms.side, trade.last_qty_e9, trade.last_px_e9, trade.fee_e4):
                 raise ValueError(f"record {self.seq}: the position cannot take a fill of {trade.last_qty_e9} at {trade.last_px_e9}")
+        elif kind == Kind.TRADE_CANCELED:
+            if self.gate.fill(row.account, row.terms.instrument, Side.SELL if row.terms.side == Side.BUY else Side.BUY,
+                              broken.last_qty_e9, broken.last_px_e9, 0):
+                raise ValueError(f"record {self.seq}: the position cannot give back a fill of {broken.last_qty_e9}")
         elif (kind == Kind.PENDING_REPLACE_EV or kind == Kind.REPLACED) and replace.content_hash:
             self.revisions[(ev.order, replace.ask_rev)] = (ev.acct_seq, replace.content_hash)
         self._reserve(row)

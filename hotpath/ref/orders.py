@@ -91,7 +91,9 @@ class Order:
     cum_qty_e9: int = 0
     cost: int = 0
     owed_qty_e9: int = 0
-    exec_ids: set[bytes] = field(default_factory=set)
+    execs: dict[bytes, tuple[int, int]] = field(
+        default_factory=dict
+    )  # exec_id -> quantity and price; broken ones have 0
     was_sent: bool = False
     cancel_seq: int = 0
     cancel_reason: str | None = None
@@ -326,13 +328,13 @@ class Orders:
         order = self.orders[row]
         if last_qty_e9 <= 0 or last_px_e9 <= 0 or len(exec_id) > 48:
             return self._misfit()
-        if exec_id in order.exec_ids:
+        if exec_id in order.execs:
             return REPEAT
         self._arrive(order)
         if not order.allows("trade"):
             self._restate(order, "new", 0)
         late = order.is_done
-        order.exec_ids.add(exec_id)
+        order.execs[exec_id] = last_qty_e9, last_px_e9
         order.cum_qty_e9 += last_qty_e9
         order.cost += last_qty_e9 * last_px_e9
         owed_still = max(order.owed_qty_e9 - last_qty_e9, 0)
@@ -346,6 +348,23 @@ class Orders:
         elif not late:
             order.ord_status = "partially_filled"
         return self._tell(order, "trade", late=late)
+
+    def trade_canceled(self, row: int, exec_id: bytes, broker_cum_qty_e9: int = 0) -> str:
+        """The broker broke a fill: taken back at its own price; an order that is done stays as it ended."""
+        order = self.orders[row]
+        qty_e9, px_e9 = order.execs.get(exec_id, (-1, 0))
+        if qty_e9 == 0:
+            return REPEAT
+        if qty_e9 < 0:
+            return self._misfit()
+        order.execs[exec_id] = 0, px_e9
+        order.cum_qty_e9 -= qty_e9
+        order.cost -= qty_e9 * px_e9
+        order.owed_qty_e9 = max(order.owed_qty_e9, broker_cum_qty_e9 - order.cum_qty_e9)
+        self.positions[order.account, order.instrument] -= qty_e9 if order.side == 1 else -qty_e9
+        if not order.is_done:
+            order.ord_status = "partially_filled" if order.cum_qty_e9 else "new"
+        return self._tell(order, "trade_canceled")
 
     def canceled(self, row: int, broker_cum_qty_e9: int = 0) -> str:
         order = self.orders[row]

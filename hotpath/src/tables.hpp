@@ -82,6 +82,13 @@ struct ExecKey {
     uint64_t b;
 };
 
+// An execution as it was booked: a broker that breaks it names it by its id only. Broken ones have quantity 0 and stay known.
+struct Exec {
+    ExecKey key;
+    int64_t qty_e9;
+    int64_t px_e9;
+};
+
 class ExecSet {
    public:
     ExecSet() : index_(1 << 12) {}
@@ -89,29 +96,30 @@ class ExecSet {
     static ExecKey key(uint32_t order, const char* exec_id, size_t size) {
         return ExecKey{hash_bytes(exec_id, size, 0x51ED270B0ull + order), hash_bytes(exec_id, size, 0xA5A5F00D1ull ^ (uint64_t(order) << 20))};
     }
-    bool contains(ExecKey k) const {
+    // Valid until the next insert; null when it was never seen.
+    Exec* find(ExecKey k) {
         size_t cursor;
         for (int64_t i = index_.first(k.a, &cursor); i >= 0; i = index_.next(k.a, &cursor))
-            if (keys_[i].b == k.b) return true;
-        return false;
+            if (execs_[i].key.b == k.b) return &execs_[i];
+        return nullptr;
     }
-    void insert(ExecKey k) {
-        index_.insert(k.a, static_cast<uint32_t>(keys_.size()));
-        keys_.push_back(k);
+    void insert(ExecKey k, int64_t qty_e9, int64_t px_e9) {
+        index_.insert(k.a, static_cast<uint32_t>(execs_.size()));
+        execs_.push_back(Exec{k, qty_e9, px_e9});
     }
-    size_t size() const { return keys_.size(); }
-    const char* data() const { return reinterpret_cast<const char*>(keys_.data()); }
+    size_t size() const { return execs_.size(); }
+    const char* data() const { return reinterpret_cast<const char*>(execs_.data()); }
     void load(const char* data, size_t count) {
         for (size_t i = 0; i < count; ++i) {
-            ExecKey k;
-            std::memcpy(&k, data + i * sizeof(ExecKey), sizeof(ExecKey));
-            insert(k);
+            Exec e;
+            std::memcpy(&e, data + i * sizeof(Exec), sizeof(Exec));
+            insert(e.key, e.qty_e9, e.px_e9);
         }
     }
 
    private:
     NameTable index_;
-    std::vector<ExecKey> keys_;
+    std::vector<Exec> execs_;
 };
 
 }  // namespace backstay

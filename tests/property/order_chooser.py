@@ -35,6 +35,7 @@ class Chooser:
         "trade",
         "trade",
         "trade",
+        "trade_canceled",
         "canceled",
         "canceled",
         "expired",
@@ -205,6 +206,12 @@ class Chooser:
             qty = draw.choice((1, 1, 2, 3, 10)) * E9 if draw.random() < 0.7 else max(order.leaves_qty_e9, E9)
             qty = qty if draw.random() < 0.98 else draw.choice((0, -E9))
             args = (exec_id, qty, (10_000 + draw.randint(-9, 9)) * CENT, ahead)
+        elif kind == "trade_canceled":
+            if self.execs and draw.random() < 0.95:
+                row, exec_id = draw.choice(self.execs[-30:])
+            else:
+                exec_id = b"never"
+            args = (exec_id, ahead)
         elif kind in ("canceled", "expired"):
             args = (ahead,)
         elif kind == "replaced":

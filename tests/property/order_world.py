@@ -83,6 +83,7 @@ class Pair:
         self.requests: dict[tuple[int, str], PlaceItem] = {}
         self.last_batch: tuple[int, list[Any]] | None = None
         self.lint = StreamLint()
+        self.told: list[dict[str, Any]] = []  # the last events of the core, as clients see them
         self._open_the_world()
 
     def _open_the_world(self) -> None:
@@ -210,6 +211,9 @@ class Pair:
             "trade": lambda exec_id, qty, px, cum: self.live.reports.trade(
                 row, exec_id, qty, px, cum, 3, 1, 7, b"raw", self._tick()[0]
             ),
+            "trade_canceled": lambda exec_id, cum: self.live.reports.trade_canceled(
+                row, exec_id, cum, 7, b"raw", self._tick()[0]
+            ),
             "canceled": lambda cum: self.live.reports.canceled(row, cum, b"raw", self._tick()[0]),
             "expired": lambda cum: self.live.reports.expired(row, cum, b"raw", self._tick()[0]),
             "rejected": lambda: self.live.reports.rejected(
@@ -327,6 +331,7 @@ class Pair:
 
     def compare_events(self) -> None:
         got = self._new_events(move=True)
+        self.told = got or self.told
         told = self.twin.events[self.seen :]
         self.seen = len(self.twin.events)
         assert [event["t"] for event in got] == [event.t for _, event in told]
@@ -393,10 +398,16 @@ class Pair:
             order.was_sent,
         ), (real, order)
 
+    def compare_execs(self) -> None:
+        """What an order has filled is the sum of its trades that the broker did not break."""
+        for row, order in enumerate(self.twin.orders):
+            assert self.live.views.order(row)["cum_qty_e9"] == sum(qty for qty, _ in order.execs.values())
+
     def compare_all(self) -> None:
         """Every order; and the gate's exposure is what the orders and fills add up to."""
         for row in range(len(self.twin.orders)):
             self.compare_order(row)
+        self.compare_execs()
         gate = self.live.state.gate
         for account in range(ACCOUNTS):
             is_open = [

@@ -38,9 +38,7 @@ class OrderLife(RuleBasedStateMachine):
     @rule(seed=st.integers(0, 2**32), kind=st.sampled_from(sorted(set(Chooser.KINDS))))
     def happens(self, seed: int, kind: str) -> None:
         chooser = Chooser(random.Random(seed), self.pair)
-        chooser.execs = [
-            (row, exec_id) for row, o in enumerate(self.pair.twin.orders) for exec_id in sorted(o.exec_ids)
-        ]
+        chooser.execs = [(row, exec_id) for row, o in enumerate(self.pair.twin.orders) for exec_id in sorted(o.execs)]
         chooser.KINDS = (kind,)
         chooser.step()
 

@@ -22,10 +22,21 @@ def counts_executions_twice(patch: pytest.MonkeyPatch) -> None:
     real: Callable[..., str] = Orders.trade
 
     def trade(self: Orders, row: int, exec_id: bytes, *rest: Any) -> str:
-        self.orders[row].exec_ids.discard(exec_id)
+        self.orders[row].execs.pop(exec_id, None)
         return real(self, row, exec_id, *rest)
 
     patch.setattr(Orders, "trade", trade)
+
+
+def forgets_that_a_fill_was_broken(patch: pytest.MonkeyPatch) -> None:
+    real: Callable[..., str] = Orders.trade_canceled
+
+    def trade_canceled(self: Orders, row: int, exec_id: bytes, *rest: Any) -> str:
+        verdict = real(self, row, exec_id, *rest)
+        self.orders[row].execs.pop(exec_id, None)
+        return verdict
+
+    patch.setattr(Orders, "trade_canceled", trade_canceled)
 
 
 def reserves_the_old_terms_only(patch: pytest.MonkeyPatch) -> None:
@@ -51,6 +62,7 @@ def lets_a_new_overtake_an_end(patch: pytest.MonkeyPatch) -> None:
     [
         forgets_what_is_owed,
         counts_executions_twice,
+        forgets_that_a_fill_was_broken,
         reserves_the_old_terms_only,
         takes_any_revision,
         lets_a_new_overtake_an_end,

@@ -1,5 +1,6 @@
 """What brokers say out of order, twice or wrongly: one case for each rule that a fault once broke."""
 
+import msgspec
 import pytest
 
 from gateway.contracts.requests import CancelItem, PlaceItem, ReplaceItem
@@ -238,3 +239,56 @@ def test_text_of_a_broker_is_cut_between_characters(pair: Pair) -> None:
     pair.live.reports.rejected(row, b"BROKER_REJECTED", b"", ("x" + "é" * 200).encode(), b"raw", pair.wall_ns)
     pair.twin.rejected(row)
     pair.compare_events()
+
+
+def test_a_broken_fill_is_taken_back_at_its_own_price_once(pair: Pair) -> None:
+    row = working(pair)
+    pair.report("trade", row, b"x1", 4 * E9, PX, 4 * E9)
+    pair.report("trade", row, b"x2", 2 * E9, 2 * PX, 6 * E9)
+    pair.report("trade_canceled", row, b"x1", 2 * E9)
+    told = pair.twin.events[-1][1]
+    assert (told.t, told.ord_status, told.cum_qty_e9, told.leaves_qty_e9, told.avg_px_e9) == (
+        "trade_canceled", "partially_filled", 2 * E9, 8 * E9, 2 * PX,
+    )  # fmt: skip
+    pair.report("trade_canceled", row, b"x1", 2 * E9)
+    pair.report("trade", row, b"x1", 4 * E9, PX, 6 * E9)  # a late duplicate of what was broken counts no more
+    pair.compare_all()
+    pair.report("trade_canceled", row, b"x2", 0)
+    assert pair.live.views.status(row)[0] == OrdStatus.NEW
+    found = pair.live.state.gate.pair_of(0, 0)
+    assert found is not None
+    assert found["pos_qty_e9"] == 0
+    pair.compare_all()
+    pair.restart()
+    pair.report("trade_canceled", row, b"x2", 0)
+    pair.compare_replay()
+
+
+def test_an_order_that_is_done_stays_as_it_ended_when_its_fill_is_broken(pair: Pair) -> None:
+    row = working(pair)
+    pair.report("trade", row, b"x1", 10 * E9, PX, 10 * E9)
+    pair.report("trade_canceled", row, b"x1", 0)
+    told = pair.twin.events[-1][1]
+    assert (told.ord_status, told.cum_qty_e9, told.leaves_qty_e9) == ("filled", 0, 0)
+    pair.compare_all()
+
+
+def test_a_broken_fill_that_nobody_booked_is_an_anomaly(pair: Pair) -> None:
+    row = working(pair)
+    pair.report("trade_canceled", row, b"never", 0)
+    assert pair.live.reports.anomalies == 1
+
+
+@pytest.mark.parametrize("sent", [False, True])
+def test_a_replace_keeps_session_tag_and_signal_in_its_event(pair: Pair, sent: bool) -> None:
+    req = msgspec.structs.replace(item("a"), tag="t1", signal="s1")
+    pair.place(0, req)
+    if sent:
+        pair.report("sent", 0)
+        pair.report("new", 0)
+    pair.replace(0, ReplaceItem(cl_ord_id="a", rev=2, qty="20"))
+    if sent:
+        pair.report("replaced", 0, 2, 20 * E9, PX)
+    event = pair.told[-1]
+    assert event["t"] == "replaced"
+    assert (event["order"]["session"], event["order"]["tag"], event["order"]["signal"]) == ("s", "t1", "s1")

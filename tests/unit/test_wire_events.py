@@ -87,8 +87,9 @@ def accepted(**changes: int) -> bytes:
     return order_event(head + session + tag + signal, status=OrdStatus.PENDING_NEW, stage=Stage.QUEUED)
 
 
-def replace(code: bytes = b"") -> bytes:
-    return terms(qty=50 * E9) + struct.pack("<qQI3Bx", 187 * E9, 1, 2, 0, 1, len(code)) + code
+def replace(code: bytes = b"", session: bytes = b"", tag: bytes = b"", signal: bytes = b"") -> bytes:
+    sizes = (len(text) for text in (code, session, tag, signal))
+    return terms(qty=50 * E9) + struct.pack("<qQI6B6x", 187 * E9, 1, 2, 0, 1, *sizes) + code + session + tag + signal
 
 
 def texts(code: bytes, broker_code: bytes = b"", text: bytes = b"", since_ns: int = 0) -> bytes:
@@ -179,6 +180,16 @@ CASES: dict[Kind, tuple[bytes, dict[str, Any]]] = {
             "cum_qty": "3",
             "leaves_qty": "97",
             "avg_px": "187",
+        },
+    ),
+    Kind.TRADE_CANCELED: (
+        order_event(struct.pack("<5qB7x48s", 3 * E9, 187 * E9, -3 * E9, 0, 5, 2, b"x1")),
+        {
+            "exec_id": "x1",
+            "before": events.Fill(last_qty="3", last_px="187"),
+            "pos_qty": "-3",
+            "cum_qty": "0",
+            "avg_px": None,
         },
     ),
     Kind.RELEASED: (
@@ -326,6 +337,12 @@ def test_terms_are_rendered_in_full() -> None:
             placement="gateway",
         ),
     )
+
+
+def test_replaced_shows_the_texts_of_the_order_again() -> None:
+    payload = order_event(replace(session=b"trend", tag=AWKWARD_BYTES, signal=b"sig-1"), rev=2)
+    order = DECODER.decode(rendered(Kind.REPLACED, payload)).order
+    assert (order.session, order.tag, order.signal) == ("trend", AWKWARD, "sig-1")
 
 
 def test_guard_of_no_order_lists_none() -> None:
