@@ -88,8 +88,7 @@ class History:
                     select.select([self.writer.eventfd], [], [])
                     self.writer.take_event()
             state.placed(position)
-        while state.next_effect(state.seq) is not None:
-            pass
+        state.take_effects(state.seq)
 
     def close(self) -> int:
         """End the journal; returns its last sequence."""

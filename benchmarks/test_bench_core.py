@@ -76,8 +76,7 @@ class Core:
         if keep:
             self.blocks.append(bytes(self.state.peek()))
         self.state.placed(0)
-        while self.state.next_effect(self.state.seq) is not None:
-            pass
+        self.state.take_effects(self.state.seq)
 
     def fill_up(self, count: int, *, keep: bool = False) -> None:
         for _ in range(count):

@@ -3,6 +3,7 @@
 The adapter reports; the engine decides (docs/venue.md shows one adapter whole). Rules that bind every adapter:
 
 * `submit`, `cancel`, `replace` and `query` are synchronous: the native bytes are in the kernel when they return True.
+  `submit` takes a run of orders and returns how many of them, from the first on, were handed over: one write for all.
   False means that no byte left (link down, rate budget spent, kernel buffer full): the caller keeps the ticket, and
   `ReportSink.on_writable` or `on_link` tells when to try again. There is no third outcome and no exception.
 * True is not an acknowledgement. Only a report about that id is the broker's word.
@@ -175,7 +176,7 @@ class Adapter(Protocol):
     @property
     def is_up(self) -> bool: ...
 
-    def submit(self, ticket: Ticket) -> bool: ...
+    def submit(self, *tickets: Ticket) -> int: ...
 
     def cancel(self, ticket: Ticket) -> bool: ...
 

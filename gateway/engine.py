@@ -138,8 +138,8 @@ class Engine:
     def _settle(self, durable_seq: int) -> None:
         self.fanout.deliver(durable_seq, self.clock.wall_ns())
         state, router = self.state, self.router
-        while (effect := state.next_effect(durable_seq)) is not None:
-            router.handle(*effect)
+        if effects := state.take_effects(durable_seq):
+            router.run(effects)
         waits = self._durable_waits
         while waits and waits[0][0] <= durable_seq:
             waits.popleft()[1]()
@@ -185,7 +185,7 @@ class Engine:
     def _release(self, mono_ns: int) -> None:
         watch, router = self.watch, self.router
         while (order := watch.next_fired()) >= 0:
-            router.submit(order)
+            router.submit([order])
             self.tick_to_wire.record(self.clock.mono_ns() - mono_ns)
         while (refused := watch.next_refused()) is not None:
             order, control = refused

@@ -28,6 +28,7 @@ from brokers.ports import (
 )
 from gateway.core.state import Op
 from hotpath.enums import OrdStatus, Pending, Reason, Stage
+from hotpath.ticket import Ticket
 from recon.resolve import Step, resolve
 from risk.catalogue import code_of
 
@@ -66,44 +67,59 @@ class Router:
 
     # --- effects -----------------------------------------------------------------------------------------------------
 
-    def handle(self, op: int, order: int) -> None:
-        """Run an effect whose record is durable."""
-        if op == Op.OP_SUBMIT:
-            self.submit(order)
-        elif op == Op.OP_CANCEL:
-            self._cancel(order)
-        else:
-            self._replace(order)
+    def run(self, effects: list[tuple[int, int]]) -> None:
+        """Run effects whose records are durable, in order; a run of submits leaves in one write."""
+        run: list[int] = []
+        for op, order in effects:
+            if op == Op.OP_SUBMIT:
+                run.append(order)
+                continue
+            self.submit(run)
+            run = []
+            if op == Op.OP_CANCEL:
+                self._cancel(order)
+            else:
+                self._replace(order)
+        self.submit(run)
 
-    def submit(self, order: int) -> None:
-        """Hand an order over, or put it in line."""
-        status, stage, _ = self.engine.views.status(order)
-        if status != OrdStatus.PENDING_NEW or stage != Stage.QUEUED:
-            return  # canceled while it waited
-        if order in self.returned:
-            self.returned.discard(order)
-            self._wait(order)
-            if self.is_open:
-                self.drain()
-        elif not self.is_open or not self._hand_over(order):
-            self._wait(order)
+    def submit(self, orders: list[int]) -> None:
+        """Hand orders over, or put them in line."""
+        engine = self.engine
+        before, mono = engine.clock.wall_ns(), engine.clock.mono_ns()
+        tickets = []
+        for order in orders:
+            ticket = engine.reports.ready(order, mono)
+            if ticket is None:
+                continue  # canceled while it waited
+            if ticket is False or order in self.returned or not self.is_open:
+                self.returned.discard(order)
+                self._wait(order)
+            else:
+                tickets.append(ticket)
+        if tickets:
+            for ticket in tickets[self._hand_over(tickets, before, mono) :]:
+                self._wait(ticket.order)
+        if self.is_open and (self.entries or self.protective):
+            self.drain()
+
+    def _hand_over(self, tickets: list[Ticket], before: int, mono: int) -> int:
+        """How many of them left: their bytes are in the kernel, in one write."""
+        count = self.adapter.submit(*tickets)
+        after = self.engine.clock.wall_ns()
+        due = mono + self.answer_ns
+        sent = self.engine.reports.sent
+        for ticket in tickets if count == len(tickets) else tickets[:count]:
+            order = ticket.order
+            sent(order, before, after)
+            self.deadlines.append((due, order))
+        self.submitted += count
+        return count
 
     def put_in_doubt(self, order: int, cause: bytes) -> None:
         """Nobody knows whether the order is at the broker: say so, and ask."""
         if self.engine.reports.in_doubt(order, cause, self._now()):
             self.doubted[order] = self.engine.clock.mono_ns()
             self.in_doubt += 1
-
-    def _hand_over(self, order: int) -> bool:
-        engine = self.engine
-        before = engine.clock.wall_ns()
-        mono = engine.clock.mono_ns()
-        if not self.adapter.submit(engine.reports.ticket(order, mono)):
-            return False
-        engine.reports.sent(order, before, engine.clock.wall_ns())
-        self.deadlines.append((mono + self.answer_ns, order))
-        self.submitted += 1
-        return True
 
     def _wait(self, order: int) -> None:
         row = self.engine.views.order(order)
@@ -205,26 +221,27 @@ class Router:
         for _ in range(len(self.replaces)):
             self._replace(self.replaces.popleft())
         while self.protective:
-            if not self._release(self.protective[0], recheck=False):
+            if not self._release(self.protective[0]):
                 return
             self.protective.popleft()
         while self.entries:
             order = next(iter(self.entries))
-            if not self._release(order, recheck=True):
+            if not self._release(order):
                 return
             del self.entries[order]
 
-    def _release(self, order: int, recheck: bool) -> bool:
-        status, stage, _ = self.engine.views.status(order)
-        if status != OrdStatus.PENDING_NEW or stage != Stage.QUEUED:
+    def _release(self, order: int) -> bool:
+        """Let an order leave the line; what has not fired passes the whole risk chain again. False: it must stay."""
+        engine = self.engine
+        row = engine.views.order(order)
+        if row["ord_status"] != OrdStatus.PENDING_NEW or row["stage"] != Stage.QUEUED:
             return True
-        if recheck:
-            control = self.engine.intake.recheck(order, self.engine.clock.wall_ns(), self.engine.clock.mono_ns())
-            if control:
-                code = code_of(control).encode()
-                self.engine.reports.rejected(order, code, b"", b"refused when it left the line", b"", self._now())
-                return True
-        return self._hand_over(order)
+        before, mono = engine.clock.wall_ns(), engine.clock.mono_ns()
+        if not row["triggered"] and (control := engine.intake.recheck(order, before, mono)):
+            code = code_of(control).encode()
+            engine.reports.rejected(order, code, b"", b"refused when it left the line", b"", before)
+            return True
+        return self._hand_over([engine.reports.ticket(order, mono)], before, mono) == 1
 
     def _now(self) -> int:
         return self.engine.clock.wall_ns()

@@ -157,8 +157,23 @@ class SimAdapter:
 
     # --- the contract -------------------------------------------------------------------------------------------------
 
-    def submit(self, ticket: Ticket) -> bool:
-        return self.is_up and self._send(render_new(ticket), is_reserved=ticket.protective != 0)
+    def submit(self, *tickets: Ticket) -> int:
+        if len(tickets) == 1:
+            ticket = tickets[0]
+            return int(self.is_up and self._send(render_new(ticket), is_reserved=ticket.protective != 0))
+        lines = []
+        wire = self._wire if self.is_up else None
+        for ticket in tickets:
+            if wire is None or not self._bucket.take(is_reserved=ticket.protective != 0):
+                self._call_writable(FULL_RETRY_S)
+                break
+            lines.append(render_new(ticket))
+        if wire is None or not lines or wire.send(b"".join(lines)):
+            return len(lines)
+        for _ in lines:
+            self._bucket.give_back()
+        self._call_writable(FULL_RETRY_S)
+        return 0
 
     def cancel(self, ticket: Ticket) -> bool:
         return self.is_up and self._send(render_cancel(ticket), is_reserved=True)

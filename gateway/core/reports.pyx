@@ -70,6 +70,22 @@ cdef class Reports:
 
     # --- the hand-over -------------------------------------------------------------------------------------------
 
+    def ready(self, uint32_t order, int64_t mono_ns):
+        """The ticket of an order that may go now; None when it is no longer queued; False when a kill switch touches it.
+
+        The last gate beside the write: between an order's acceptance and its durability a kill may have come (I10).
+        """
+        cdef OrderRow* row = self._row(order)
+        if row.ord_status != OrdStatus.PENDING_NEW or row.stage != Stage.QUEUED:
+            return None
+        if (
+            self.state.gate.global_halt
+            or self.state.gate.instrument_halts[row.terms.instrument]
+            or self.state.gate.accounts[row.account].halt_level
+        ) and not row.triggered:
+            return False
+        return self.ticket(order, mono_ns)
+
     def ticket(self, uint32_t order, int64_t mono_ns, bint replace=False) -> Ticket:
         """The instruction for the adapter, from the terms in force (or asked for, with `replace`).
 

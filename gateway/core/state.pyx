@@ -188,15 +188,16 @@ cdef class State:
         item.op = op
         (<Book*>self.impl).effects.push_back(item)
 
-    def next_effect(self, uint64_t durable_seq):
-        """(op, order) of the next effect whose record is durable, or None."""
+    def take_effects(self, uint64_t durable_seq) -> list:
+        """(op, order) of the effects whose records are durable, in order."""
         cdef Book* book = <Book*>self.impl
         cdef Effect item
-        if book.effects.empty() or book.effects.front().seq > durable_seq:
-            return None
-        item = book.effects.front()
-        book.effects.pop_front()
-        return item.op, item.order
+        found = []
+        while not book.effects.empty() and book.effects.front().seq <= durable_seq:
+            item = book.effects.front()
+            book.effects.pop_front()
+            found.append((item.op, item.order))
+        return found
 
     def effect_count(self) -> int:
         """Effects that wait for their record to be durable."""
