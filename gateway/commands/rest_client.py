@@ -31,6 +31,7 @@ class RestClient:
         self._credentials = Credentials(key, session, load_secret(secret))
         self.token = ""
         self.status = 0  # of the last answer
+        self.content_type = ""
         self._http: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -71,12 +72,21 @@ class RestClient:
         """An answer that needs no key."""
         return await self._send("GET", path, None, {})
 
+    async def text(self, path: str, accept: str = "*/*") -> str:
+        """A page that is not JSON and needs no key, such as `/metrics`."""
+        async with self._session().get(self._url + path, headers={"Accept": accept}) as response:
+            self.status, self.content_type = response.status, response.headers.get("Content-Type", "")
+            return await response.text()
+
+    def _session(self) -> aiohttp.ClientSession:
+        if self._http is None:
+            raise RuntimeError("use the client as a context manager")
+        return self._http
+
     async def _send(
         self, method: str, path: str, body: dict[str, Any] | None, headers: dict[str, str]
     ) -> dict[str, Any]:
-        if self._http is None:
-            raise RuntimeError("use the client as a context manager")
-        async with self._http.request(method, self._url + path, json=body, headers=headers) as response:
+        async with self._session().request(method, self._url + path, json=body, headers=headers) as response:
             answer: dict[str, Any] = await response.json()
             self.status = response.status
             if response.status >= 300:

@@ -130,9 +130,9 @@ class Deployment:
             self.order_port = ports["order_port"]
             self._feed = f"feeds.0.url=ws://{HOST}:{ports['feed_port']}/stream?streams="
             await self.start_gateway()
-        except BaseException:
-            await self.stop()
-            raise
+        finally:
+            if not self.ready:
+                await self.stop()
 
     async def start_gateway(self) -> dict[str, Any]:
         """Start it (again, on the ports that it had); returns its ready line."""

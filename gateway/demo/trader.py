@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from decimal import ROUND_DOWN, Decimal
 
-from backstay import Accepted, Event, EventStream, Gateway, Link, Order, Refused, Stop, Trade, Triggered
+from backstay import Accepted, Event, EventStream, Gateway, Link, Order, OrderEvent, Refused, Stop, Trade, Triggered
 
 QTY = {"BTCUSDT": "0.05", "ETHUSDT": "1", "SOLUSDT": "10", "XRPUSDT": "1000"}
 ORDER_S = 30.0  # a request is sent again by itself for so long, restarts of the gateway included
@@ -96,10 +96,20 @@ class Trader:
 
     # --- what it saw -------------------------------------------------------------------------------------------------
 
-    def of_stop(self) -> list[Event]:
+    def of_stop(self) -> list[OrderEvent]:
         """The events of the protective stop."""
         name = "" if self.stop is None else self.stop.cl_ord_id
-        return [event for event in self.events if getattr(event, "cl_ord_id", None) == name]
+        return [event for event in self.events if isinstance(event, OrderEvent) and event.cl_ord_id == name]
+
+    def stop_status(self) -> str:
+        """The stop's last status; empty when it was never accepted."""
+        events = self.of_stop()
+        return events[-1].ord_status if events else ""
+
+    def positions(self) -> dict[str, Decimal]:
+        """Positions after the last fill, by symbol."""
+        symbols = {event.cl_ord_id: event.order.symbol for event in self.events if isinstance(event, Accepted)}
+        return {symbols[event.cl_ord_id]: event.pos_qty for event in self.events if isinstance(event, Trade)}
 
     def fired(self) -> int:
         """How often the stop fired."""

@@ -120,8 +120,8 @@ def _once(traders: Sequence[Trader], ledger: VenueLedger, orders: int, fired: in
     unknown = len(set(ledger.orders) - sent)
     lost = len(set(ledger.execs) - set(told))
     extra = sum(told.values()) - len(set(ledger.execs) & set(told))
-    filled = [trader for trader in traders if trader.stop is not None and trader.stop.ord_status == "filled"]
-    flat = all(position.pos_qty == 0 for trader in traders for position in trader.client.positions.values())
+    filled = [trader for trader in traders if trader.stop_status() == "filled"]
+    flat = not any(qty for trader in traders for qty in trader.positions().values())
     net = [f"{symbol} {qty}" for symbol, qty in ledger.net.items() if qty]
     gaps = sum(trader.gaps() for trader in traders)
     return [

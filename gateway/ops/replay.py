@@ -42,12 +42,12 @@ class Answers:
         self._kept[place] = (content, answer)
         try:
             response = await run()
-        except BaseException as error:
-            del self._kept[place]  # nothing happened: the key is free again
-            answer.set_exception(error)
-            answer.exception()  # nobody need be waiting for it
-            raise
-        answer.set_result((response.status, bytes(response.body or b"")))  # type: ignore[arg-type]
+            answer.set_result((response.status, bytes(response.body or b"")))  # type: ignore[arg-type]
+        finally:
+            if not answer.done():  # refused, or the connection is gone: the key is free again
+                del self._kept[place]
+                answer.set_exception(Refusal("BUSY", "the first request of this key was not answered: send it again"))
+                answer.exception()  # nobody need be waiting for it
         while len(self._kept) > KEPT_MAX:
             self._kept.popitem(last=False)
         return response

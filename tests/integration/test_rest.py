@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from backstay import Gateway, Stop
+from backstay import Gateway, Refused, Stop
 from gateway.commands.rest_client import RestClient, RestRefused
 from tests.integration.conftest import Running
 from tests.integration.rest_check import RestCheck
@@ -231,8 +231,8 @@ def test_a_kill_switch_takes_one_key_to_set_and_two_to_lift(running: Running) ->
             order = await client.buy("ETHUSDT", "0.1", px="2600", tif="gtc")
             await order.cancel()
             return "accepted"
-        except Exception as error:  # noqa: BLE001  # the refusal's code is what is looked at
-            return str(getattr(error, "code", repr(error)))
+        except Refused as refused:
+            return refused.code
         finally:
             await client.close()
 

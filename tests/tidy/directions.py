@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "sdk": {"backstay"},
 }
 # The demonstration and the small `backstay order` client are users of the SDK, like anybody else's program.
-SDK_USERS = ("gateway/demo", "gateway/cli")
+SDK_USERS = ("gateway/demo", "gateway/commands")
 
 CYTHON_IMPORT = re.compile(
     r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+c?import|c?import[ \t]+([\w.]+(?:[ \t]*,[ \t]*[\w.]+)*))", re.MULTILINE
