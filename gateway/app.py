@@ -82,7 +82,7 @@ class Gateway:
         keys = self._keys()
         booted = boot.boot(config, self.clock)
         self.state = booted.state
-        digest = self.state.digest()
+        digest, last_wall_ns = self.state.digest(), self.state.last_wall_ns
         recovered = booted.recovered
         boot.configure(self.state, config, self.clock)
         folder = boot.journal_dir(config)
@@ -107,7 +107,8 @@ class Gateway:
         )  # fmt: skip
         self._roll_day()
         self._map_symbols()
-        self.engine.recover()
+        self.engine.on_guard_change = self._show_guard
+        self.engine.recover(last_wall_ns)
         loop.add_reader(self.journal.eventfd, self._on_durable)
         self.feeds = [self._feed(options) for options in config.feeds]
         await self.adapter.open()
@@ -168,14 +169,26 @@ class Gateway:
             if up:  # numbering and venue time start afresh on a new connection
                 for row in rows:
                     self.state.quotes.restart_feed(row)
-            state: Literal["fresh", "down"] = "fresh" if up else "down"
-            self.stream.feed_states[options.name] = notices.Feed(state=state, since_ns=self.clock.wall_ns())
-            self.stream.push_status()
+            self._show_feed(options.name, "fresh" if up else "down")
 
         return BinanceFeed(
             stream_url(options.url, [item.feed_name for item in items]), self.engine.on_feed_frame, on_state,
             mono_ns=self.clock.mono_ns, rng=Random(), idle_ms=options.idle_ms,
         )  # fmt: skip
+
+    def _show_feed(self, name: str, state: Literal["fresh", "stale", "down"]) -> None:
+        known = self.stream.feed_states.get(name)
+        if known is None or known.state != state:
+            self.stream.feed_states[name] = notices.Feed(state=state, since_ns=self.clock.wall_ns())
+            self.stream.push_status()
+
+    def _show_guard(self) -> None:
+        """A feed that is connected and leaves an instrument blind is stale."""
+        blind = {self.state.quotes.symbol_of(row) for row in self.engine.guard.blind}
+        for options, feed in zip(self.config.feeds, self.feeds, strict=True):
+            if feed.health.is_up:
+                is_blind = bool(blind and (not options.symbols or blind.intersection(options.symbols)))
+                self._show_feed(options.name, "stale" if is_blind else "fresh")
 
     # --- the sink of broker reports: the engine exists before the first of them ---------------------------------------
 

@@ -22,6 +22,7 @@ from gateway.core.reports import Reports
 from gateway.core.state import State
 from gateway.core.views import Views
 from gateway.core.watch import Watch
+from gateway.guard import Guard
 from gateway.halts import Halts
 from gateway.journal.errors import JournalFull, JournalStopped
 from gateway.router import Router
@@ -81,12 +82,14 @@ class Engine:
         self.fanout.start(state.seq, [self.views.acct_seq(row) for row in range(len(state.account_names))])
         self.router = Router(self, adapter, answer_ns)
         self.halts = Halts(self)
+        self.guard = Guard(state, self.watch, self.views)
         self.is_admitting = True  # false: protect-only, nothing new is accepted
         self.stop_cause = ""
         self.expiries: list[tuple[int, int]] = []  # heap of (wall, order) of what the gateway itself must end
         self.tick_to_wire = Histogram()
         self.order_to_decided = Histogram()
         self.on_status_change: Callable[[], None] = lambda: None
+        self.on_guard_change: Callable[[], None] = lambda: None
         self.on_journal_stopped: Callable[[], None] = lambda: None
         self._in_report_batch = False
         self._is_flush_due = False
@@ -252,12 +255,17 @@ class Engine:
             else:
                 self.reports.end_here(order, Reason.TIF_END, wall_ns)
         self.router.on_timer(wall_ns, mono_ns)
+        if self.guard.on_timer(wall_ns, mono_ns):
+            self.on_guard_change()
         self.flush()
 
     # --- start -------------------------------------------------------------------------------------------------------
 
-    def recover(self) -> None:
-        """After a replay: what may have left is in doubt until the broker's word; expiries are remembered again."""
+    def recover(self, last_wall_ns: int) -> None:
+        """After a replay: what may have left is in doubt until the broker's word; expiries are remembered again.
+
+        last_wall_ns: of the last record before this start. Since then nobody watched the stops.
+        """
         for account in range(len(self.state.account_names)):
             for order in self.views.open_orders(account):
                 row = self.views.order(order)
@@ -265,4 +273,5 @@ class Engine:
                     self.router.put_in_doubt(order, b"restart")
                 if row["expire_ns"]:
                     heapq.heappush(self.expiries, (row["expire_ns"], order))
+        self.guard.start(self.clock.wall_ns(), self.clock.mono_ns(), last_wall_ns)
         self.flush()

@@ -85,6 +85,8 @@ class Readings:
     journal: JournalReading
     sessions: Mapping[str, int]  # state: authenticated, waiting
     queues: Mapping[str, int]  # name: entries waiting
+    blind_instruments: int = 0  # with stops that nobody can judge now
+    unguarded_ns: int = 0
     halts: Mapping[str, int] = field(default_factory=dict)  # scope: kill switches in force
     loop_lag: Distribution | None = None
     collection: Distribution | None = None  # explicit garbage collections at idle
@@ -185,6 +187,14 @@ def _market(now: Readings) -> Iterator[Metric]:
         for kind, count in feed.faults.items():
             faults.add_metric([name, kind], count)
     yield from (up, age, frames, faults)
+    yield GaugeMetricFamily(
+        "backstay_blind_instruments", "Instruments with resting stops and data beyond its limit.",
+        value=now.blind_instruments,
+    )  # fmt: skip
+    yield CounterMetricFamily(
+        "backstay_unguarded_seconds", "Time in which resting stops were not watched, all instruments together.",
+        value=now.unguarded_ns / NS,
+    )  # fmt: skip
     yield _labelled(
         GaugeMetricFamily("backstay_link_up", "1: the broker link is logged in.", labels=["broker"]),
         [((broker,), int(is_up)) for broker, is_up in now.links.items()],

@@ -43,6 +43,8 @@ cdef class State:
     cdef public int64_t wall_ns              # of the present turn: stamps records
     cdef int grouped                         # inside an atomic group
     cdef void* impl                          # event positions and effects
+    cdef uint32_t* held                      # by instrument: orders that rest here for a trigger
+    cdef readonly int64_t last_wall_ns       # of the last record: the last sign of life that a restart finds
     cdef uint32_t* open_next                 # chain of the open orders of each account, in order of acceptance
     cdef uint32_t* open_prev
     cdef uint32_t* open_head                 # by account; NO_ROW = none

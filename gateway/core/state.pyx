@@ -41,6 +41,10 @@ cdef cppclass Book:
     deque[Effect] effects
 
 
+cdef inline bint is_held(const OrderRow* row) noexcept nogil:
+    return row.ord_status == OrdStatus.HELD and row.hold == Hold.HOLD_TRIGGER
+
+
 cdef class State:
     """Tables of one shard.
 
@@ -67,6 +71,7 @@ cdef class State:
         self.out_capacity = 1 << 20
         self.out = <char*>malloc(self.out_capacity)
         self.scratch = <char*>calloc(1, SCRATCH_BYTES)
+        self.held = <uint32_t*>calloc(instruments, sizeof(uint32_t))
         self.open_next = <uint32_t*>malloc(orders * sizeof(uint32_t))
         self.open_prev = <uint32_t*>malloc(orders * sizeof(uint32_t))
         self.open_head = <uint32_t*>malloc(accounts * sizeof(uint32_t))
@@ -74,7 +79,7 @@ cdef class State:
         cdef Book* book = new Book()
         book.positions.resize(accounts)
         self.impl = <void*>book
-        if (self.acct_seqs == NULL or self.out == NULL or self.scratch == NULL or self.open_next == NULL
+        if (self.acct_seqs == NULL or self.out == NULL or self.scratch == NULL or self.held == NULL or self.open_next == NULL
                 or self.open_prev == NULL or self.open_head == NULL or self.open_tail == NULL):
             raise MemoryError("no room for the state of the shard")
         memset(self.open_head, 0xFF, accounts * sizeof(uint32_t))
@@ -85,6 +90,7 @@ cdef class State:
         free(self.acct_seqs)
         free(self.out)
         free(self.scratch)
+        free(self.held)
         free(self.open_next)
         free(self.open_prev)
         free(self.open_head)
@@ -218,6 +224,7 @@ cdef class State:
         return {divmod(at, 32): self.done_counts[at] for at in range(288) if self.done_counts[at]}
 
     cdef int apply(self, int kind, const char* payload, Py_ssize_t size, int64_t wall_ns) except -1:
+        self.last_wall_ns = wall_ns
         if 0 <= kind < 96:
             self.kind_counts[kind] += 1
         if kind >= Kind.CANCEL_ALL_EV:
@@ -244,12 +251,16 @@ cdef class State:
         cdef const ReplaceBody* replace = <const ReplaceBody*>(payload + sizeof(OrderEvent))
         cdef OrderRow* row
         cdef bint was_open = False
+        cdef bint was_held = False
         self._count(ev.account, ev.acct_seq)
         if kind != Kind.ACCEPTED and ev.order < self.orders.count:
             was_open = not is_done(self.orders.rows[ev.order].ord_status)
+            was_held = is_held(&self.orders.rows[ev.order])
         if self.orders.apply(kind, payload, size, wall_ns) != 0:
             raise ValueError(f"record {self.seq} of kind {kind} does not fit the order table (row {ev.order})")
         row = &self.orders.rows[ev.order]
+        self.held[row.terms.instrument] += is_held(row)
+        self.held[row.terms.instrument] -= was_held
         if row.reserved_qty_e9:
             self.gate.unreserve(row.account, row.terms.instrument, row.terms.side, row.reserved_qty_e9, row.reserved_px_e9,
                                 row.terms.reduce_only, row.reserved_resting)
@@ -335,7 +346,7 @@ cdef class State:
 
     cdef int _watch(self, uint32_t order, OrderRow* row) except -1:
         """Keep the trigger index equal to the set of orders that are held for a trigger."""
-        cdef bint wanted = row.ord_status == OrdStatus.HELD and row.hold == Hold.HOLD_TRIGGER
+        cdef bint wanted = is_held(row)
         if self.stops.is_armed(order):
             if wanted and self.stops.trigger_px(order) == row.terms.stop_px_e9:
                 return 0
@@ -447,7 +458,7 @@ cdef class State:
             r = self.quotes.rows[<uint32_t>row]
             numbers = (r.tick_e9, r.lot_e9, r.min_qty_e9, r.max_age_ns, r.outside_bps_e9, r.asset_class, r.is_open, r.is_halted, r.is_restricted)
             instruments.append(repr((symbol, numbers)).encode())
-        head = repr((self.shard, self.epoch, self.history.hex(), self.seq, self.events, self.account_names, self.halts.to_dict(),
+        head = repr((self.shard, self.epoch, self.history.hex(), self.seq, self.last_wall_ns, self.events, self.account_names, self.halts.to_dict(),
                      sorted(self.limit_versions.items()))).encode()
         seqs = (<const char*>self.acct_seqs)[: accounts * 8] if accounts else b""
         revisions = repr((list(self.revisions.items()), list(self.batches.items()))).encode()
@@ -492,7 +503,7 @@ cdef class State:
             at += 8 + size
         if len(parts) != 6 or at != len(data):
             raise ValueError("snapshot content has the wrong shape")
-        shard, epoch, history, seq, events, names, halts, versions = ast.literal_eval(parts[0].decode())
+        shard, epoch, history, seq, self.last_wall_ns, events, names, halts, versions = ast.literal_eval(parts[0].decode())
         if shard != self.shard:
             raise ValueError(f"snapshot is of shard {shard}, this is shard {self.shard}")
         self.epoch, self.seq, self.events = epoch, seq, events
@@ -513,6 +524,7 @@ cdef class State:
         for row in range(self.orders.count):
             if not is_done(self.orders.rows[row].ord_status):
                 self._link(row, self.orders.rows[row].account)
+            self.held[self.orders.rows[row].terms.instrument] += is_held(&self.orders.rows[row])
             self._watch(row, &self.orders.rows[row])
         at = 0
         for row in range(len(names)):

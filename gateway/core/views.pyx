@@ -8,6 +8,10 @@ from hotpath.wire cimport EVENT_MAX_BYTES, put, put_dec, put_id, put_int, put_st
 from gateway.core.state cimport NO_ROW, State
 
 
+cdef enum:
+    GUARD_ORDERS_MAX = 1500              # bytes of names in one `guard` event
+
+
 cdef class Views:
     """Questions about a state.
 
@@ -125,17 +129,26 @@ cdef class Views:
 
     def held(self) -> dict:
         """instrument row -> number of orders that rest here for a trigger."""
+        cdef uint32_t row
+        return {row: self.state.held[row] for row in range(self.state.quotes.count) if self.state.held[row]}
+
+    def resting(self, set instruments not None) -> dict:
+        """(account, instrument) -> names of its orders that rest there for a trigger, joined by commas; empty when they
+        do not fit one record: all of that instrument. One pass over the open orders."""
         cdef State s = self.state
-        cdef uint32_t order
-        counts = {}
+        cdef uint32_t order, instrument
+        cdef OrderRow* row
+        found = {}
         for account in range(len(s.account_names)):
             order = s.open_head[<uint32_t>account]
             while order != NO_ROW:
-                if s.orders.rows[order].ord_status == OrdStatus.HELD:
-                    instrument = s.orders.rows[order].terms.instrument
-                    counts[instrument] = counts.get(instrument, 0) + 1
+                row = &s.orders.rows[order]
+                instrument = row.terms.instrument
+                if row.ord_status == OrdStatus.HELD and row.hold == Hold.HOLD_TRIGGER and instrument in instruments:
+                    found.setdefault((account, instrument), []).append(row.cl_ord_id[: row.cl_size])
                 order = s.open_next[order]
-        return counts
+        texts = {key: b",".join(names) for key, names in found.items()}
+        return {key: text if len(text) <= GUARD_ORDERS_MAX else b"" for key, text in texts.items()}
 
     def done_since(self, uint32_t account, int most, int64_t since_ns) -> list:
         """Rows of the account's done orders accepted at or after `since_ns`, newest first, at most `most`."""

@@ -6,11 +6,12 @@ in a backlog of lines, which the engine drains between other work (`drain`).
 from libc.stdint cimport int64_t, uint64_t, uint32_t, uint8_t
 from libc.string cimport memset
 from libcpp.deque cimport deque
+from libcpp.vector cimport vector
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from hotpath.checks cimport CheckRequest, Decision
 from hotpath.enums cimport *
 from hotpath.orders cimport OrderRow
-from hotpath.quotes cimport BACKWARD, BAD_VALUE
+from hotpath.quotes cimport BACKWARD, BAD_VALUE, InstrumentRow
 from hotpath.records cimport *
 from hotpath.ticks cimport TICK_QUOTE, TICK_TRADE, Tick, TickParser
 from gateway.core.state cimport State
@@ -52,10 +53,12 @@ cdef class Watch:
     cdef readonly uint64_t triggered
     cdef readonly int64_t last_frame_ns
     cdef uint32_t handles[256]
+    cdef vector[int64_t] seen_ns             # by instrument: the newest data so far, or since when it is watched
 
     def __cinit__(self, State state not None, TickParser parser not None):
         self.state = state
         self.parser = parser
+        self.seen_ns.assign(state.quotes.capacity, 0)
 
     def feed_frame(self, bytes frame not None, int64_t mono_ns, int64_t wall_ns) -> int:
         """Apply one market-data frame; returns how many orders it put into `next_fired`.
@@ -130,6 +133,34 @@ cdef class Watch:
         for source in range(4):
             self._judge(&tick, source, mono_ns, wall_ns)
         return <int>self.fired.size() - before
+
+    def watch_from(self, int64_t mono_ns) -> None:
+        """From now on data may be expected: what has none yet is as old as the time since."""
+        self.seen_ns.assign(self.state.quotes.capacity, mono_ns)
+
+    cdef int64_t _age_ns(self, uint32_t instrument, int64_t mono_ns) noexcept nogil:
+        """Age of the newest quote or print. A new connection forgets the old data, not when it came."""
+        cdef const InstrumentRow* row = &self.state.quotes.rows[instrument]
+        cdef int64_t newest = max(row.quote_mono_ns, row.last_mono_ns)
+        if newest > self.seen_ns[instrument]:
+            self.seen_ns[instrument] = newest
+        return mono_ns - self.seen_ns[instrument]
+
+    def silent(self, int64_t mono_ns) -> list:
+        """(instrument, age_ns) of those in session on which orders rest while their data is older than its limit."""
+        cdef uint32_t row
+        cdef int64_t age_ns
+        found = []
+        for row in range(self.state.quotes.count):
+            if self.state.held[row] and self.state.quotes.rows[row].is_open and not self.state.quotes.rows[row].is_halted:
+                age_ns = self._age_ns(row, mono_ns)
+                if age_ns > self.state.quotes.rows[row].max_age_ns:
+                    found.append((row, age_ns))
+        return found
+
+    def is_seen(self, uint32_t instrument, int64_t mono_ns) -> bool:
+        """Whether there is data of the instrument within its limit."""
+        return self.state.quotes.is_fresh(instrument, mono_ns)
 
     def has_backlog(self) -> bool:
         """Whether a price that fired has orders left to release."""

@@ -47,6 +47,8 @@ def take(gateway: Gateway, version: str) -> Readings:
             "effects": state.effect_count(),
             "expiries": len(engine.expiries),
         },
+        blind_instruments=len(engine.guard.blind),
+        unguarded_ns=engine.guard.unguarded_ns,
         halts=Counter(SCOPE_NAMES[halt.scope] for halt in state.halts.active()),
         loop_lag=gateway.loop_lag,
         collection=gateway.collection,
