@@ -19,7 +19,7 @@ from gateway.clock import Clock
 from gateway.core.batch import Batch
 from gateway.core.intake import Intake
 from gateway.core.reports import Reports
-from gateway.core.state import State
+from gateway.core.state import Op, State
 from gateway.core.views import Views
 from gateway.core.watch import Watch
 from gateway.guard import Guard
@@ -41,6 +41,12 @@ class Journal(Protocol):
 
     @property
     def durable_seq(self) -> int: ...
+
+    @property
+    def run_bytes_max(self) -> int: ...
+
+    @property
+    def is_low(self) -> bool: ...
 
     def submit(self, blob: memoryview, last_seq: int) -> int: ...
 
@@ -68,6 +74,7 @@ class Engine:
         self.state = state
         self.journal = journal
         self.clock = clock
+        self.run_bytes_max = journal.run_bytes_max
         self.is_durable = is_durable
         self.later = later
         self.soon = soon
@@ -84,6 +91,7 @@ class Engine:
         self.halts = Halts(self)
         self.guard = Guard(state, self.watch, self.views)
         self.is_admitting = True  # false: protect-only, nothing new is accepted
+        self.is_backed_up = False  # the journal would not take what is recorded: entries are answered BUSY
         self.stop_cause = ""
         self.expiries: list[tuple[int, int]] = []  # heap of (wall, order) of what the gateway itself must end
         self.tick_to_wire = Histogram()
@@ -100,25 +108,36 @@ class Engine:
     def flush(self) -> None:
         """Hand the turn's records to the journal; without durability, act on them at once."""
         state = self.state
-        if state.has_records():
-            last = state.seq
-            blob = state.peek()
+        until = state.seq
+        while state.has_records():
             if not self.is_admitting:
                 state.placed(0)  # protect-only: the journal has ended, the watching has not
+                self._protect()
                 return
+            blob, last = state.run(self.run_bytes_max)
             try:
                 position = self.journal.submit(blob, last)
             except JournalFull:
-                return  # stays in the core's buffer; the next durable notice tries again
+                self.is_backed_up = True
+                self.fanout.load(state.peek())  # answers keep their order; the next durable notice tries again
+                return
             except JournalStopped as error:
                 self._journal_stopped(str(error))
                 return
             self.fanout.load(blob)
-            state.placed(position)
+            state.placed(position, len(blob))
             if not self.is_durable:
                 self._settle(last)
-                self.flush_later()
-            return
+            if last >= until:
+                break
+        self.is_backed_up = False
+        if not self.is_durable:
+            self.flush_later()
+
+    @property
+    def backlog_bytes(self) -> int:
+        """Records that the journal would not take yet, while its buffer is full; 0 in fair weather."""
+        return self.state.waiting_bytes if self.is_backed_up else 0
 
     def flush_later(self) -> None:
         """Records that nobody waits for (`sent`, `new`) go with the next turn's, or in a millisecond.
@@ -136,9 +155,13 @@ class Engine:
     def on_durable(self) -> None:
         """The journal's writer has made progress."""
         self._settle(self.journal.durable_seq)
-        self.flush_later()
+        if self.is_backed_up:
+            self.flush()
+        else:
+            self.flush_later()
 
     def _settle(self, durable_seq: int) -> None:
+        durable_seq = self.state.whole(durable_seq)
         self.fanout.deliver(durable_seq, self.clock.wall_ns())
         state, router = self.state, self.router
         if effects := state.take_effects(durable_seq):
@@ -161,11 +184,21 @@ class Engine:
             self._journal_stopped(cause)
 
     def _journal_stopped(self, cause: str) -> None:
+        self._settle(self.journal.durable_seq)
         self.is_admitting = False
         self.stop_cause = cause
         log.error("journal stopped: protect-only until a restart", cause=cause)
         self.state.placed(0)
+        self._protect()
         self.on_journal_stopped()
+
+    def _protect(self) -> None:
+        """Effects that wait for no disk while there is none: cancels, and releases of orders whose acceptance is durable."""
+        while effects := self.state.take_effects(self.state.seq):
+            self.router.run([(op, order) for op, order in effects if op == Op.OP_CANCEL or self._may_leave(op, order)])
+
+    def _may_leave(self, op: int, order: int) -> bool:
+        return op == Op.OP_SUBMIT and self._is_told(order) and bool(self.views.order(order)["triggered"])
 
     def reply(self, outbox: Outbox, text: bytes) -> None:
         """An answer that is no event, in its place among the connection's answers."""
@@ -188,8 +221,11 @@ class Engine:
     def _release(self, mono_ns: int) -> None:
         watch, router = self.watch, self.router
         while (order := watch.next_fired()) >= 0:
-            router.submit([order])
-            self.tick_to_wire.record(self.clock.mono_ns() - mono_ns)
+            if self._is_told(order):
+                router.submit([order])
+                self.tick_to_wire.record(self.clock.mono_ns() - mono_ns)
+            else:  # accepted a moment ago: after a crash now, nobody would know the id that it went out under
+                self.state.submit_later(order)
         while (refused := watch.next_refused()) is not None:
             order, control = refused
             code = code_of(control).encode()
@@ -197,6 +233,11 @@ class Engine:
         if watch.has_backlog():
             self.soon(self._drain)
         self.flush()
+
+    def _is_told(self, order: int) -> bool:
+        """Whether the order's acceptance is durable."""
+        account, acct_seq = self.views.accepted(order)
+        return bool(acct_seq <= self.fanout.heads[account])
 
     def _drain(self) -> None:
         """The next batch of a gap that fires more orders than one turn takes."""
@@ -261,11 +302,14 @@ class Engine:
 
     # --- start -------------------------------------------------------------------------------------------------------
 
-    def recover(self, last_wall_ns: int) -> None:
+    def recover(self, last_wall_ns: int, *, is_clean: bool) -> None:
         """After a replay: what may have left is in doubt until the broker's word; expiries are remembered again.
 
         last_wall_ns: of the last record before this start. Since then nobody watched the stops.
+        is_clean: the end was an orderly one. Else a stop may have fired whose record was lost: each is asked about.
         """
+        if not is_clean:
+            self.router.suspects = dict.fromkeys(self.views.armed())
         for account in range(len(self.state.account_names)):
             for order in self.views.open_orders(account):
                 row = self.views.order(order)

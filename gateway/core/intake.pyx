@@ -12,7 +12,7 @@ from hotpath.enums cimport *
 from hotpath.fixed cimport PARSE_OK, PARSE_PRECISION, format_e9, parse_e9
 from hotpath.orders cimport OPEN_ASKS_MAX, OrderRow, first_asked, is_done
 from hotpath.records cimport *
-from gateway.core.state cimport OP_CANCEL, OP_REPLACE, OP_SUBMIT, State
+from gateway.core.state cimport GROUP_ROWS_MAX, OP_CANCEL, OP_REPLACE, OP_SUBMIT, State
 
 cdef extern from "hotpath/src/tables.hpp" namespace "backstay" nogil:
     uint64_t hash_bytes(const char* data, size_t size, uint64_t seed)
@@ -435,7 +435,10 @@ cdef class Intake:
 
     def cancel_all(self, uint32_t account, list rows not None, int side, bytes symbol not None, bytes session not None,
                    bytes tag not None, bint keep_protective, int reason, int64_t wall_ns) -> int:
-        """One `cancel_all` event, then the cancel of each of `rows` (the caller filtered them), in one atomic group."""
+        """One `cancel_all` event, then the cancel of each of `rows` (the caller filtered them); told of when all of it is durable.
+
+        In atomic groups of a bounded size. A crash between them leaves cancels that nobody heard of, and the asker resends.
+        """
         cdef State s = self.state
         cdef AccountEvent* ev = <AccountEvent*>s.scratch
         cdef char* tail = s.scratch + sizeof(AccountEvent)
@@ -456,9 +459,10 @@ cdef class Intake:
         s.grouped = 1 if rows else 0
         seq = s.emit(Kind.CANCEL_ALL_EV, sizeof(AccountEvent) + len(symbol) + len(session) + len(tag))
         for i, row in enumerate(rows):
-            s.grouped = i + 1 < len(rows)
+            s.grouped = i + 1 < len(rows) and (i + 1) % GROUP_ROWS_MAX != 0
             self._cancel_row(row, reason)
         s.grouped = 0
+        s.told_together(seq)
         return <int64_t>seq
 
     # --- replace -------------------------------------------------------------------------------------------------

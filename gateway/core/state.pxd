@@ -14,6 +14,7 @@ cpdef enum Op:
 
 cdef enum:
     NO_ROW = 0xFFFFFFFF
+    GROUP_ROWS_MAX = 1000                    # records in one atomic group: it must fit the smallest segment's half
 
 cdef class State:
     cdef readonly OrderTable orders
@@ -57,6 +58,7 @@ cdef class State:
     cdef uint64_t emit(self, int kind, Py_ssize_t payload_bytes) except 0
     cdef int apply(self, int kind, const char* payload, Py_ssize_t size, int64_t wall_ns) except -1
     cdef void effect(self, int op, uint32_t order) noexcept nogil
+    cdef void told_together(self, uint64_t first) noexcept
     cdef int direction_of(self, const Terms* terms) noexcept nogil
     cdef int _count(self, uint32_t account, uint64_t acct_seq) except -1
     cdef int _apply_order(self, int kind, const char* payload, Py_ssize_t size, int64_t wall_ns) except -1

@@ -7,7 +7,7 @@ import hashlib
 
 from libc.stdint cimport int64_t, uint64_t, uint32_t, uint8_t
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy, memmove, memset
 from libcpp.deque cimport deque
 from libcpp.vector cimport vector
 from cpython.memoryview cimport PyMemoryView_FromMemory
@@ -35,7 +35,12 @@ cdef struct Unplaced:
     uint32_t account
     uint64_t offset
 
+cdef struct Whole:                           # records of several groups that are told only together
+    uint64_t first
+    uint64_t last
+
 cdef cppclass Book:
+    deque[Whole] wholes
     vector[deque[uint64_t]] positions        # journal position of each event of each account
     vector[Unplaced] unplaced                # events framed since the last take
     deque[Effect] effects
@@ -171,14 +176,70 @@ cdef class State:
         """The framed records that the journal has not got yet; valid until the next record is written."""
         return PyMemoryView_FromMemory(self.out, self.out_size, 0x100)
 
-    def placed(self, uint64_t base) -> None:
-        """The journal took the bytes of `peek`; `base` is where they begin in it."""
+    def run(self, Py_ssize_t most) -> tuple:
+        """(bytes, last seq) of the longest run of whole atomic groups within `most` bytes of what waits; valid as `peek` is.
+
+        A first group that is larger alone is a broken invariant: every group is bounded (`GROUP_ROWS_MAX`, a batch's items).
+        """
+        cdef Py_ssize_t at = 0
+        cdef Py_ssize_t end = 0
+        cdef uint64_t last = 0
+        cdef const FrameHeader* head
+        if self.out_size <= most:
+            return PyMemoryView_FromMemory(self.out, self.out_size, 0x100), self.seq
+        while at < self.out_size:
+            head = <const FrameHeader*>(self.out + at)
+            at += frame_space(head.length - sizeof(FrameHeader))
+            if at > most:
+                break
+            if not head.flags & FLAG_CONTINUES:
+                end = at
+                last = head.seq
+        if end == 0:
+            raise RuntimeError(f"an atomic group of records is larger than the {most} bytes that the journal takes at once")
+        return PyMemoryView_FromMemory(self.out, end, 0x100), last
+
+    def placed(self, uint64_t base, Py_ssize_t size=-1) -> None:
+        """The journal took the first `size` bytes of `peek` (all by default); `base` is where they begin in it."""
         cdef Book* book = <Book*>self.impl
-        cdef size_t i
-        for i in range(book.unplaced.size()):
+        cdef size_t i = 0
+        cdef size_t n = book.unplaced.size()
+        if size < 0:
+            size = self.out_size
+        while i < n and <Py_ssize_t>book.unplaced[i].offset < size:
             book.positions[book.unplaced[i].account].push_back(base + book.unplaced[i].offset)
-        book.unplaced.clear()
-        self.out_size = 0
+            i += 1
+        if i == n:
+            book.unplaced.clear()
+        else:
+            book.unplaced.erase(book.unplaced.begin(), book.unplaced.begin() + i)
+            for i in range(book.unplaced.size()):
+                book.unplaced[i].offset -= size
+        self.out_size -= size
+        if self.out_size:
+            memmove(self.out, self.out + size, self.out_size)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of records that the journal has not got yet."""
+        return self.out_size
+
+    cdef void told_together(self, uint64_t first) noexcept:
+        """What was recorded from `first` on, in several groups, is one answer: nobody hears of it before all of it is durable."""
+        cdef Whole whole
+        whole.first = first
+        whole.last = self.seq
+        if whole.last > whole.first:
+            (<Book*>self.impl).wholes.push_back(whole)
+
+    def whole(self, uint64_t durable_seq) -> int:
+        """The last record that may be told of when `durable_seq` is on disk."""
+        cdef Book* book = <Book*>self.impl
+        while not book.wholes.empty() and book.wholes.front().last <= durable_seq:
+            book.wholes.pop_front()
+        if not book.wholes.empty() and book.wholes.front().first <= durable_seq:
+            return book.wholes.front().first - 1
+        return durable_seq
 
     def position_of(self, uint32_t account, uint64_t acct_seq) -> int:
         """Journal position of an event of the account; 0 when it is not placed yet or never was."""
@@ -193,6 +254,10 @@ cdef class State:
         item.order = order
         item.op = op
         (<Book*>self.impl).effects.push_back(item)
+
+    def submit_later(self, uint32_t order) -> None:
+        """Hand the order over once all that is recorded by now is durable."""
+        self.effect(OP_SUBMIT, order)
 
     def take_effects(self, uint64_t durable_seq) -> list:
         """(op, order) of the effects whose records are durable, in order."""

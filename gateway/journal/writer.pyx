@@ -235,6 +235,11 @@ cdef class JournalWriter:
         return engine_of(self).durable_position.load()
 
     @property
+    def run_bytes_max(self):
+        """Most bytes that `submit` takes at once."""
+        return min(engine_of(self).o.buffer_bytes, (engine_of(self).o.segment_bytes - 4096) // 2)
+
+    @property
     def submitted_seq(self):
         return engine_of(self).submitted_seq
 

@@ -198,7 +198,7 @@ cdef class Fanout:
         outbox.replies += 1
 
     def load(self, blob: memoryview) -> None:
-        """Take the records of one turn, before they are durable."""
+        """Take the records of one turn, before they are durable; those that it has already are passed over."""
         cdef const unsigned char[::1] view = blob
         cdef Py_ssize_t at = 0
         cdef const FrameHeader* head
@@ -210,8 +210,10 @@ cdef class Fanout:
         cdef object text
         while at < view.shape[0]:
             head = <const FrameHeader*>&view[at]
-            self.loaded = head.seq
             at += frame_space(head.length - sizeof(FrameHeader))
+            if head.seq <= self.loaded:
+                continue
+            self.loaded = head.seq
             if head.kind < Kind.ACCEPTED:
                 continue
             payload = <const char*>head + sizeof(FrameHeader)

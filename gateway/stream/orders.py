@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gateway.stream.session import Session
 
 SIDES = {None: 0, "buy": 1, "sell": 2}
+CANCEL_BACKLOG_BYTES = 1 << 20  # records that may wait for a full journal before a cancel is put off as well
 DONE_MAX = 1_000  # done orders in one answer
 
 
@@ -59,6 +60,12 @@ class OrderRequests:
             return -1
         if not self.engine.is_admitting:
             session.refuse(req.id, "JOURNAL_STOPPED", in_ns)
+            return -1
+        if self.engine.backlog_bytes > (CANCEL_BACKLOG_BYTES if bucket is session.key.cancel else 0):  # type: ignore[union-attr]
+            session.refuse(req.id, "BUSY", in_ns, "the disk is behind: ask again in a moment")
+            return -1
+        if bucket is session.key.place and self.engine.journal.is_low:  # type: ignore[union-attr]
+            session.refuse(req.id, "JOURNAL_STOPPED", in_ns, "the disk is full: what room is left is for cancels and fills")
             return -1
         if session.server.is_draining:
             session.refuse(req.id, "DRAINING", in_ns)
