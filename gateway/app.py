@@ -108,7 +108,7 @@ class Gateway:
         self._roll_day()
         self._map_symbols()
         self.engine.on_guard_change = self._show_guard
-        self.engine.recover(last_wall_ns)
+        self.engine.recover(last_wall_ns, is_clean=recovered.is_clean)
         loop.add_reader(self.journal.eventfd, self._on_durable)
         self.feeds = [self._feed(options) for options in config.feeds]
         await self.adapter.open()

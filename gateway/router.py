@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 PATIENCE_MAX = 5  # a question without an answer is repeated after 1, 2, 4, ... 32 times the answer time
 LIQUIDITY = {b"M": 1, b"T": 2}
+ASKING_MAX = 512  # questions under way at once: a hundred thousand stops are asked about without a stall
 
 
 class Router:
@@ -58,6 +59,7 @@ class Router:
         self.overdue: list[tuple[int, int, int]] = []  # heap of (monotonic, order, when it was asked)
         self.tries: dict[int, int] = {}  # order -> questions without an answer so far
         self.unasked: dict[int, None] = {}
+        self.suspects: dict[int, None] = {}  # stops that may have fired before a crash: asked about first
         self.deadlines: deque[tuple[int, int]] = deque()  # (monotonic, order) in the order of sending
         self.queue_ends: list[tuple[int, int]] = []  # heap of (wall, order) of entries that wait
         self.doubted: dict[int, int] = {}  # order -> since when it is in doubt, monotonic: no hand-over came later
@@ -167,7 +169,10 @@ class Router:
         self.overdue.clear()
         self.unasked.clear()
         if up:
+            self.unasked.update(self.suspects)
             for order in engine.views.unsettled():
+                if order in self.suspects:
+                    continue
                 row = engine.views.order(order)
                 if row["stage"] == Stage.SENT:
                     self.put_in_doubt(order, b"link lost before an answer")
@@ -178,9 +183,9 @@ class Router:
         engine.on_status_change()
 
     def _ask(self) -> None:
-        """Send the questions that the rate budget lets out; open the line when none is left."""
+        """Send the questions that window and rate budget let out; open the line when none is left."""
         mono = self.engine.clock.mono_ns()
-        while self.unasked:
+        while self.unasked and len(self.asking) < ASKING_MAX:
             order = next(iter(self.unasked))
             if not self.adapter.query(self.engine.reports.ticket(order, mono)):
                 return  # on_writable comes
@@ -188,7 +193,7 @@ class Router:
             self.asking[order] = mono
             tries = self.tries[order] = self.tries.get(order, -1) + 1
             heapq.heappush(self.overdue, (mono + (self.answer_ns << min(tries, PATIENCE_MAX)), order, mono))
-        if not self.asking and not self.is_open and self.adapter.is_up:
+        if not self.asking and not self.unasked and not self.is_open and self.adapter.is_up:
             self._open()
 
     def _open(self) -> None:
@@ -237,6 +242,9 @@ class Router:
         if row["ord_status"] != OrdStatus.PENDING_NEW or row["stage"] != Stage.QUEUED:
             return True
         before, mono = engine.clock.wall_ns(), engine.clock.mono_ns()
+        if not row["triggered"] and 0 <= row["max_queue_ns"] <= before - row["live_ns"]:
+            engine.reports.end_here(order, Reason.QUEUE, before)
+            return True
         if not row["triggered"] and (control := engine.intake.recheck(order, before, mono)):
             code = code_of(control).encode()
             engine.reports.rejected(order, code, b"", b"refused when it left the line", b"", before)
@@ -339,6 +347,7 @@ class Router:
         reports, wall = self.engine.reports, self._now()
         asked = self.asking.pop(order, 0)
         self.tries.pop(order, None)
+        self.suspects.pop(order, None)
         since = self.doubted.get(order, asked)
         proven = asked > 0 and asked - since >= self.adapter.capabilities.horizon_ns
         for execution in report.executions:
@@ -358,6 +367,8 @@ class Router:
         if step is Step.CONFIRM:
             if not reports.new(order, report.broker_order_id, report.venue_ns, raw, wall):
                 reports.restate(order, int(report.status), report.cum_qty_e9, wall)
+        elif step is Step.ADOPT:
+            reports.restate(order, OrdStatus.NEW, 0, wall)
         elif step is Step.RESTATE:
             reports.restate(order, int(report.status), report.cum_qty_e9, wall)
         elif step is Step.CANCELED:

@@ -18,6 +18,7 @@ class Step(Enum):
     """What the gateway does next about the order."""
 
     CONFIRM = auto()  # it works there: ours becomes `new` (or is restated from doubt)
+    ADOPT = auto()  # held here, known there: it fired before a crash; its end, if it has one, follows
     RESTATE = auto()  # adopt status and filled quantity; unseen fills are owed
     CANCELED = auto()
     EXPIRED = auto()
@@ -43,21 +44,27 @@ def resolve(row: Mapping[str, Any], answer: ReportState, *, absence_proven: bool
         return [Step.ALARM]
     if row["ord_status"] >= OrdStatus.FILLED:
         return _done_here(row, answer)
+    if row["ord_status"] == OrdStatus.HELD:
+        return [Step.ADOPT, *_ended_there(status)]
     if status in (OrdStatus.NEW, OrdStatus.PARTIALLY_FILLED, OrdStatus.PENDING_NEW):
         return _working_there(row, answer)
+    return _ended_there(status)
+
+
+def _ended_there(status: OrdStatus) -> list[Step]:
     if status == OrdStatus.CANCELED:
         return [Step.CANCELED]
     if status == OrdStatus.EXPIRED:
         return [Step.EXPIRED]
     if status == OrdStatus.REJECTED:
         return [Step.REJECTED]
-    return [Step.RESTATE]  # filled there, executions missing here
+    return [Step.RESTATE] if status == OrdStatus.FILLED else []  # filled there, executions missing here
 
 
 def _absent(row: Mapping[str, Any], absence_proven: bool) -> list[Step]:
     if row["ord_status"] == OrdStatus.PENDING_NEW and row["stage"] == Stage.IN_DOUBT:
         return [Step.REQUEUE] if absence_proven else [Step.ASK_AGAIN]
-    if row["ord_status"] >= OrdStatus.FILLED or row["stage"] == Stage.QUEUED:
+    if row["ord_status"] >= OrdStatus.FILLED or row["ord_status"] == OrdStatus.HELD or row["stage"] == Stage.QUEUED:
         return []
     return [Step.ALARM]
 

@@ -490,11 +490,11 @@ cdef class Reports:
     def restate(self, uint32_t order, int status, int64_t broker_cum_qty_e9, int64_t wall_ns) -> int:
         """Adopt the broker's truth about an order whose own story does not explain it; unseen fills stay owed.
 
-        One that we call done may work there: then it is open again, with what is left of it.
+        One that we call done, or held, may work there: then it is open, with what is left of it.
         """
         cdef OrderRow* row = self._row(order)
         self.state.wall_ns = wall_ns
-        if row.ord_status == OrdStatus.HELD:
+        if row.ord_status == OrdStatus.HELD and is_done(status):
             return 0
         if not is_done(status):
             status = OrdStatus.PARTIALLY_FILLED if row.cum_qty_e9 else OrdStatus.NEW

@@ -81,6 +81,11 @@ cdef class Views:
         cdef OrderRow* row = &self.state.orders.rows[order]
         return row.ord_status, row.stage, row.pending
 
+    def accepted(self, uint32_t order) -> tuple:
+        """(account, number of its `accepted` event there) of an order."""
+        cdef OrderRow* row = &self.state.orders.rows[order]
+        return row.account, row.accepted_acct_seq
+
     def sent_rev(self, uint32_t order) -> int:
         """Revision in force of an order that is at, or on its way to, the broker."""
         return self.state.orders.rows[order].rev
@@ -123,6 +128,19 @@ cdef class Views:
             order = s.open_head[<uint32_t>account]
             while order != NO_ROW:
                 if s.orders.rows[order].ord_status != OrdStatus.HELD:
+                    found.append(order)
+                order = s.open_next[order]
+        return found
+
+    def armed(self) -> list:
+        """Rows of all orders that are held for a trigger."""
+        cdef State s = self.state
+        cdef uint32_t order
+        found = []
+        for account in range(len(s.account_names)):
+            order = s.open_head[<uint32_t>account]
+            while order != NO_ROW:
+                if s.orders.rows[order].ord_status == OrdStatus.HELD and s.orders.rows[order].hold == Hold.HOLD_TRIGGER:
                     found.append(order)
                 order = s.open_next[order]
         return found

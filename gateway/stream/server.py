@@ -73,6 +73,9 @@ class StreamServer:
         if chosen is None:
             body = ("offer one of: " + ", ".join(SUBPROTOCOLS)).encode()
             return WSUpgradeResponseWithListener(WSUpgradeResponse.create_error_response(400, body), None)
+        if not self.engine.is_admitting:
+            body = b"the journal has stopped: protect-only until the restart"
+            return WSUpgradeResponseWithListener(WSUpgradeResponse.create_error_response(503, body), None)
         if self.is_draining or len(self.waiting) + len(self.sessions) >= self.limits.connections_total:
             return WSUpgradeResponseWithListener(WSUpgradeResponse.create_error_response(503, b"full or closing"), None)
         session = Session(self, binary=chosen.endswith("msgpack"), address="")

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from gateway.stream.server import StreamServer
 
 encode = msgspec.json.Encoder().encode
+LINGER_NS = 2_000_000_000  # how long a closed connection may take to read what is left for it
 PATIENCE = 10  # refused frames above the place rate, over five seconds, before the flood close
 
 
@@ -234,6 +235,7 @@ class Session(WSListener):
         self.transport.send_close(_code(code), reason.encode()[:120])
         self.transport.disconnect()
         self.server.count_close(code)
+        self.engine.later(LINGER_NS, lambda: self.transport.disconnect(graceful=False))  # a peer that does not read
 
     def _too_slow(self) -> None:
         self.engine.soon(self._close_slow)

@@ -448,7 +448,7 @@ class Orders:
     def restate(self, row: int, status: str, broker_cum_qty_e9: int) -> str:
         """Adopt the broker's truth: a working order may be done, and one called done may work."""
         order = self.orders[row]
-        if order.place == "held":
+        if order.place == "held" and status in DONE_STATES:
             return REPEAT
         if status not in DONE_STATES:
             status = "partially_filled" if order.cum_qty_e9 else "new"
