@@ -193,7 +193,7 @@ class Engine:
         self.on_journal_stopped()
 
     def _protect(self) -> None:
-        """Effects that wait for no disk while there is none: cancels, and releases of orders whose acceptance is durable."""
+        """Effects that need no disk now that there is none: cancels, and releases of durably accepted orders."""
         while effects := self.state.take_effects(self.state.seq):
             self.router.run([(op, order) for op, order in effects if op == Op.OP_CANCEL or self._may_leave(op, order)])
 

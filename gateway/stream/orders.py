@@ -65,7 +65,7 @@ class OrderRequests:
             session.refuse(req.id, "BUSY", in_ns, "the disk is behind: ask again in a moment")
             return -1
         if bucket is session.key.place and self.engine.journal.is_low:  # type: ignore[union-attr]
-            session.refuse(req.id, "JOURNAL_STOPPED", in_ns, "the disk is full: what room is left is for cancels and fills")
+            session.refuse(req.id, "JOURNAL_STOPPED", in_ns, "the disk is full: the rest is for cancels and fills")
             return -1
         if session.server.is_draining:
             session.refuse(req.id, "DRAINING", in_ns)

@@ -136,8 +136,8 @@ class RawHammer:
             while not stop.is_set():
                 if self._order is None:
                     self._order = {
-                        "cl_ord_id": f"r-{self._next}", "symbol": SYMBOL, "side": "buy", "ord_type": "limit", "qty": "1",
-                        "px": cents(self.market.bid - 100), "tif": "gtc",
+                        "cl_ord_id": f"r-{self._next}", "symbol": SYMBOL, "side": "buy", "ord_type": "limit",
+                        "qty": "1", "px": cents(self.market.bid - 100), "tif": "gtc",
                     }  # fmt: skip
                     self._next += 1
                 name = self._order["cl_ord_id"]
@@ -158,8 +158,7 @@ class RawHammer:
         for frame in client.frames:
             if frame["t"] == "sync":
                 self._history = frame["history"]
-            if "seq" in frame and "ts_ns" in frame and not frame.get("dup") and frame["account"] == self.told.account:
-                if frame["seq"] > len(self.events):
-                    self.events.append(frame)
-                    assert frame["seq"] == len(self.events), f"gap: {frame['seq']} after {len(self.events) - 1}"
-
+            is_event = "seq" in frame and "ts_ns" in frame and not frame.get("dup")
+            if is_event and frame["seq"] > len(self.events):
+                self.events.append(frame)
+                assert frame["seq"] == len(self.events), f"gap: {frame['seq']} after {len(self.events) - 1}"

@@ -59,14 +59,16 @@ async def settle(world: World, accounts: tuple[str, ...]) -> None:
                 world.ws_url, key=account, secret=world.secret(account), account=account, session="settle"
             ) as gw:
                 await gw.cancel_all()
-                for name in [name for name, state in gw.orders.items() if not state.leaves_qty == 0]:
+                for name in [name for name, state in gw.orders.items() if state.leaves_qty]:
                     await gw.order(name).done()
 
 
 async def our_positions(world: World, accounts: tuple[str, ...]) -> dict[str, Decimal]:
     total: dict[str, Decimal] = {}
     for account in accounts:
-        async with Gateway(world.ws_url, key=account, secret=world.secret(account), account=account, session="pos") as gw:
+        async with Gateway(
+            world.ws_url, key=account, secret=world.secret(account), account=account, session="pos"
+        ) as gw:
             for symbol, position in gw.positions.items():
                 total[symbol] = total.get(symbol, Decimal(0)) + position.pos_qty
     return {symbol: qty for symbol, qty in total.items() if qty}
@@ -88,9 +90,7 @@ def judge_once(world: World, streams: dict[str, list[Frame]]) -> Counter[str]:
         event["cl_ord_id"] for events in streams.values() for event in events if event["t"] == "triggered"
     )
     assert not triggered or max(triggered.values()) == 1
-    known = {
-        event["broker_cl_ord_id"] for events in streams.values() for event in events if event["t"] == "sent"
-    }
+    known = {event["broker_cl_ord_id"] for events in streams.values() for event in events if event["t"] == "sent"}
     assert len(known) <= len(received)
     return received
 

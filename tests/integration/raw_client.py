@@ -52,7 +52,7 @@ class RawClient(WSListener):
         self.gone = True
         self._changed.set()
 
-    # --- saying --------------------------------------------------------------------------------------------------------
+    # --- saying ---------------------------------------------------------------------------------------------------
 
     def say(self, t: str, **members: Any) -> int:
         """A request of the document; returns its id."""
@@ -78,7 +78,7 @@ class RawClient(WSListener):
         self.send_raw(text.encode())
         return await self.answer(request_id)
 
-    # --- hearing -------------------------------------------------------------------------------------------------------
+    # --- hearing --------------------------------------------------------------------------------------------------
 
     async def until(self, is_true: Callable[[], bool], timeout_s: float = ANSWER_S) -> None:
         async with asyncio.timeout(timeout_s):
@@ -108,7 +108,7 @@ class RawClient(WSListener):
                 await self._changed.wait()
         return self.close
 
-    # --- login ---------------------------------------------------------------------------------------------------------
+    # --- login ----------------------------------------------------------------------------------------------------
 
     async def log_in(self, key: str, secret: bytes, session: str = "raw") -> Frame:
         hello = await self.frame("hello")

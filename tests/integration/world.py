@@ -1,4 +1,4 @@
-"""What an integration test stands on: a real venue and gateway, clients of both kinds, and the final audit of all streams."""
+"""What an integration test stands on: a real venue and gateway, raw clients, and the final audit of all streams."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from brokers.sim.session import sign
 from gateway.contracts.lint import StreamLint
 from gateway.demo.deployment import Deployment, Plan
-from brokers.sim.session import sign
 from tests.integration.raw_client import JSON, Frame, RawClient, log_in, read_secret
 
 
@@ -30,7 +30,7 @@ class World(Deployment):
 
     def metric(self, name: str, labels: str = "") -> float:
         """One sample of `/metrics`; 0 when it is not there."""
-        with urllib.request.urlopen(f"{self.http_url}/metrics", timeout=10) as answer:  # noqa: S310  # loopback
+        with urllib.request.urlopen(f"{self.http_url}/metrics", timeout=10) as answer:  # loopback
             for line in answer.read().decode().splitlines():
                 if line.startswith(f"{name}{labels} "):
                     return float(line.rpartition(" ")[2])
@@ -43,7 +43,7 @@ class World(Deployment):
         """Number of the last record: equal before and after means that nothing changed at all."""
         return int(await self.scrape("backstay_journal_last_seq"))
 
-    # --- the venue's own record ----------------------------------------------------------------------------------------
+    # --- the venue's own record -----------------------------------------------------------------------------------
 
     def ledger_lines(self) -> Iterator[dict[str, Any]]:
         with self.ledger.open("rb") as lines:

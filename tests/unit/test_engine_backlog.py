@@ -16,7 +16,8 @@ ORDERS = 2_500
 WALL_NS = 1_700_000_000_000_000_000
 LIMITS = {
     "max_order_qty_e9": 10**15, "max_order_notional_e4": 10**14, "max_position_qty_e9": 10**17, "max_gross_e4": 10**17,
-    "leverage_bps_e9": 10**17, "collar_bps_e9": 10**12, "max_open_orders": 100_000, "order_rate_per_s": 10**6, "order_burst": 10**6,
+    "leverage_bps_e9": 10**17, "collar_bps_e9": 10**12, "max_open_orders": 100_000,
+    "order_rate_per_s": 10**6, "order_burst": 10**6,
     "msg_rate_per_s": 10**6, "msg_burst": 10**6,
 }  # fmt: skip
 
