@@ -19,6 +19,7 @@ app = typer.Typer(
 app.command("up")(processes.up)
 app.command("gateway")(processes.gateway)
 app.command("venue")(processes.venue)
+app.add_typer(processes.workers, name="worker")
 app.command("demo")(demo.demo)
 app.command("check-config")(processes.check_config)
 app.add_typer(journal.app, name="journal")

@@ -1,4 +1,4 @@
-"""`backstay up`: venue and gateway as children; what dies is started again, and the end comes in order."""
+"""`backstay up`: venue, gateway and workers as children; what dies is started again, and the end comes in order."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Kept:
 
 
 class Supervisor:
-    """The processes of one deployment: the venue first, then the gateway; they end the other way round."""
+    """The processes of one deployment: the venue first, then the rest; they end the other way round."""
 
     def __init__(
         self, config: Config, *, file: Path | None, settings: Sequence[str], ready_file: Path | None, as_json: bool
@@ -107,6 +107,7 @@ class Supervisor:
             loop.add_signal_handler(number, self.stopping.set)
         venue = Kept("venue", self._venue_argv, self._note, self._give_up)
         gateway = Kept("gateway", self._gateway_argv, self._note, self._give_up)
+        snapshots = Kept("snapshot", self._snapshot_argv, self._note_worker, self._go_without)
         async with asyncio.TaskGroup() as group:
             group.create_task(venue.keep(), name="venue")
             stopped = group.create_task(self.stopping.wait(), name="stopping")
@@ -115,7 +116,9 @@ class Supervisor:
             with contextlib.suppress(asyncio.CancelledError):
                 await started
                 group.create_task(gateway.keep(), name="gateway")
+                group.create_task(snapshots.keep(), name="snapshot")
             await stopped
+            await snapshots.end()
             await gateway.end()
             await venue.end()
         return self.status
@@ -123,6 +126,13 @@ class Supervisor:
     def _give_up(self, status: int) -> None:
         self.status = status
         self.stopping.set()
+
+    def _go_without(self, status: int) -> None:
+        """A worker that cannot run changes nothing for an order."""
+        log.error("going on without the snapshot worker", status=status)
+
+    def _note_worker(self, ready: dict[str, Any]) -> None:
+        self.ports["snapshot_pid"] = ready["snapshot_pid"]
 
     def _note(self, ready: dict[str, Any]) -> None:
         """A child is up: its ports stay its own over restarts, and whoever waits for us is told."""
@@ -135,6 +145,9 @@ class Supervisor:
             draft.replace(self.ready_file)
         if self.as_json:
             say_json({"ready": True, **self.ports})
+
+    def _snapshot_argv(self) -> list[str]:
+        return command("worker", "snapshot", *self._shared)
 
     def _venue_argv(self) -> list[str]:
         return command("venue", *self._shared, *self._venue_ports())

@@ -1,4 +1,4 @@
-"""Commands that run processes: `up`, `gateway`, `venue`; and `check-config`, which they all begin with."""
+"""Commands that run processes: `up`, `gateway`, `venue`, `worker`; and `check-config`, which they all begin with."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ from gateway.commands.answer import say, say_json
 from gateway.commands.options import AsJson, ConfigFile, DataDir, Settings, read_config
 from gateway.config import Config
 from gateway.venue import venue_config
+
+workers = typer.Typer(
+    no_args_is_help=True, help="Processes beside the gateway: they follow its journal, and no order waits for them."
+)
 
 
 def _start_logs(config: Config) -> None:
@@ -45,6 +49,18 @@ def venue(
     run_venue(venue_config(found, os.environ))
 
 
+@workers.command("snapshot")
+def snapshot(
+    config: ConfigFile = None, data_dir: DataDir = None, settings: Settings = None, as_json: AsJson = False
+) -> None:
+    """Store the state every `journal.snapshot_every_records` records, so that start-up stays short. Until SIGTERM."""
+    from gateway.workers.snapshot import run
+
+    found = read_config(config, data_dir, settings)
+    _start_logs(found)
+    raise typer.Exit(run(found, say_json))
+
+
 def up(
     config: ConfigFile = None,
     data_dir: DataDir = None,
@@ -54,7 +70,7 @@ def up(
         Path | None, typer.Option("--ready-file", help="File that gets the ports, in JSON, each time all is up.")
     ] = None,
 ) -> None:
-    """Run venue and gateway, restart what dies, end in order on SIGTERM or Ctrl-C; one log stream on standard error."""
+    """Run venue, gateway and workers, restart what dies, end in order on SIGTERM or Ctrl-C; one log on stderr."""
     from gateway.supervisor import supervise
 
     found = read_config(config, data_dir, settings)

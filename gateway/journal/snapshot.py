@@ -88,7 +88,7 @@ class SnapshotStore:
             raise JournalError(f"snapshot not written: seq={snapshot.seq}: {error.strerror}") from error
         sync_directory(self._directory)
         for old in self.paths()[self._keep :]:
-            old.unlink()
+            old.unlink(missing_ok=True)  # the gateway and the snapshot worker both clean up
         return path
 
     def paths(self) -> list[Path]:
