@@ -142,4 +142,4 @@ def test_up_starts_both_restarts_a_dead_gateway_and_ends_in_order(tmp_path: Path
         assert process.wait(TIMEOUT_S) == 0
     log.close()
     lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines() if line.startswith("{")]
-    assert [line["child"] for line in lines if line.get("event") == "stopping"] == ["gateway", "venue"]
+    assert [line["child"] for line in lines if line.get("event") == "stopping"] == ["snapshot", "gateway", "venue"]
