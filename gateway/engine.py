@@ -207,9 +207,12 @@ class Engine:
         self.fanout.reply(outbox, text)
 
     def event_text(self, account: int, acct_seq: int) -> bytes:
-        """An event that was let out before, rendered again from the journal."""
-        position = self.state.position_of(account, acct_seq)
-        return self.state.names.render_frame(self.read_frame(position))
+        """An event that was let out before, rendered again from the journal.
+
+        Empty while the writer has not written it yet, which happens only where durability is off.
+        """
+        frame = self.read_frame(self.state.position_of(account, acct_seq))
+        return self.state.names.render_frame(frame) if frame else b""
 
     # --- market data -------------------------------------------------------------------------------------------------
 

@@ -91,7 +91,10 @@ class Accounts:
         stop = min(head, after + limit)
         found: list[msgspec.Raw] = []
         for seq in range(after + 1, stop + 1):
-            found.append(msgspec.Raw(engine.event_text(account, seq)))
+            text = engine.event_text(account, seq)
+            if not text:
+                break
+            found.append(msgspec.Raw(text))
             if len(found) % TURN_EVENTS == 0:
                 await asyncio.sleep(0)
         return respond(

@@ -93,16 +93,20 @@ class Following:
         account = follower.account
         head = engine.fanout.heads[account]
         stop = min(head, follower.next_seq + PUMP_EVENTS - 1)
-        for seq in range(follower.next_seq, stop + 1):
-            session.outbox.send(engine.event_text(account, seq))
-        follower.next_seq = stop + 1
+        is_written = True
+        while is_written and follower.next_seq <= stop:
+            text = engine.event_text(account, follower.next_seq)
+            is_written = bool(text)
+            if is_written:
+                session.outbox.send(text)
+                follower.next_seq += 1
         session.outbox.flush()
         if follower.next_seq > head:
             follower.live = True
             if announce:
                 session.send(notices.Live(account=engine.state.account_names[account], seq=head))
                 session.outbox.flush()
-        elif session.outbox.lagging:
+        elif session.outbox.lagging or not is_written:
             engine.later(5_000_000, lambda: self.pump(follower, announce))
         else:
             engine.soon(lambda: self.pump(follower, announce))

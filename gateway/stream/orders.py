@@ -250,6 +250,9 @@ class OrderRequests:
             engine.fanout.ask(record, outbox, req.id, in_ns, self.left, True)
             return
         event = engine.event_text(account, acct_seq)
+        if not event:
+            self.session.refuse(req.id, "BUSY", in_ns, "the answer is being written: ask again")
+            return
         text = engine.fanout.repeat(event[:-1], req.id, in_ns, self.left, engine.clock.wall_ns())
         engine.reply(outbox, text)
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -15,6 +17,7 @@ from tests.integration.rest_check import RestCheck
 
 pytestmark = pytest.mark.e2e
 check = RestCheck()
+ALERTS = Path(__file__).resolve().parents[2] / "deploy" / "prometheus" / "alerts.yml"
 
 
 def ask(
@@ -81,6 +84,13 @@ def test_metrics_parse_and_show_the_parts(running: Running) -> None:
         "backstay_journal_sync_seconds", "backstay_sessions", "backstay_queue_depth",
     }  # fmt: skip
     assert wanted <= families
+
+
+def test_every_alert_rule_asks_for_what_the_page_has(running: Running) -> None:
+    _, body, _ = running.run(_raw(running, "GET", "/metrics"))
+    samples = {sample.name for family in text_string_to_metric_families(body.decode()) for sample in family.samples}
+    asked = set(re.findall(r"backstay_[a-z_]+", ALERTS.read_text()))
+    assert asked - samples == set()
 
 
 def test_without_a_token_nothing_of_an_account_is_told(running: Running) -> None:
