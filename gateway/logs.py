@@ -57,9 +57,33 @@ def _clean_text(text: str) -> str:
     return text
 
 
+class PatientStream:
+    """A stream that loses lines rather than raise: a disk that is full must not stop what its error is logged by."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.lost = 0
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError:
+            self.lost += 1
+            return 0
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError:
+            self.lost += 1
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+
 def configure(*, level: str = "info", as_json: bool = True, file: Path | None = None) -> FilteringBoundLogger:
     """Send all logs, the standard library's too, through one chain to one stream. Call once, at the process's start."""
-    stream = file.open("a", encoding="utf-8", buffering=1) if file else sys.stderr
+    stream = PatientStream(file.open("a", encoding="utf-8", buffering=1) if file else sys.stderr)
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -70,10 +94,10 @@ def configure(*, level: str = "info", as_json: bool = True, file: Path | None = 
     structlog.configure(
         processors=[*shared, _renderer(as_json, stream)],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(stream),
+        logger_factory=structlog.PrintLoggerFactory(stream),  # type: ignore[arg-type]  # it prints, no more
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(stream)
+    handler: logging.Handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -81,11 +105,12 @@ def configure(*, level: str = "info", as_json: bool = True, file: Path | None = 
         )
     )
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    logging.getLogger("picows").setLevel(max(logging.WARNING, logging.getLogger().level))  # a line for each socket
     log: FilteringBoundLogger = structlog.get_logger()
     return log
 
 
-def _renderer(as_json: bool, stream: TextIO) -> Any:
+def _renderer(as_json: bool, stream: PatientStream) -> Any:
     if as_json:
         return structlog.processors.JSONRenderer(serializer=_dump)
     return structlog.dev.ConsoleRenderer(colors=stream.isatty())

@@ -83,3 +83,10 @@ def test_exception_text_is_cleaned_too(stream: Path) -> None:
         log.exception("broken")
     assert HUSH not in stream.read_text(encoding="utf-8")
     assert "ValueError" in stream.read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_a_full_disk_loses_lines_and_stops_nobody() -> None:
+    log = logs.configure(file=Path("/dev/full"))
+    log.error("journal stopped", cause="no space left on device")
+    logging.getLogger("aiohttp.access").warning("request")
