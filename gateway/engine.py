@@ -34,6 +34,8 @@ from risk.catalogue import code_of
 
 log = structlog.get_logger("engine")
 LAZY_NS = 1_000_000
+ROWS_AHEAD = 16_384  # order rows whose memory is committed before they are needed
+ROWS_A_TURN = 512
 
 
 class Journal(Protocol):
@@ -301,6 +303,7 @@ class Engine:
         self.router.on_timer(wall_ns, mono_ns)
         if self.guard.on_timer(wall_ns, mono_ns):
             self.on_guard_change()
+        self.state.orders.commit_ahead(ROWS_AHEAD, ROWS_A_TURN)
         self.flush()
 
     # --- start -------------------------------------------------------------------------------------------------------

@@ -53,6 +53,7 @@ cdef class OrderTable:
     cdef readonly uint32_t capacity
     cdef readonly uint32_t count
     cdef readonly uint64_t open_count
+    cdef uint32_t touched                # rows whose memory is committed
     cdef void* names
     cdef void* execs
     cdef list texts                      # interned session, tag and signal texts
