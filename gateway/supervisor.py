@@ -13,7 +13,7 @@ import msgspec
 import structlog
 
 from gateway.child import Child, ChildFailed, command
-from gateway.commands.answer import say_json
+from gateway.commands.answer import say
 from gateway.config import Config
 
 log = structlog.get_logger("supervisor")
@@ -143,8 +143,11 @@ class Supervisor:
             draft = self.ready_file.with_suffix(".draft")
             draft.write_bytes(msgspec.json.encode(self.ports))
             draft.replace(self.ready_file)
-        if self.as_json:
-            say_json({"ready": True, **self.ports})
+        host = self.config.gateway.host
+        say(
+            {"ready": True, **self.ports}, as_json=self.as_json,
+            text=f"up: orders ws://{host}:{self.ports['ws_port']}/v1/ws, REST and metrics http://{host}:{self.ports['http_port']}",
+        )  # fmt: skip
 
     def _snapshot_argv(self) -> list[str]:
         return command("worker", "snapshot", *self._shared)
