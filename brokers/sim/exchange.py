@@ -5,7 +5,7 @@ Every method returns what leaves the venue as (delay_ns, key, message). Rules ar
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from heapq import heappop, heappush
 from random import Random
 
@@ -39,6 +39,7 @@ class Exchange:
         self._by_exec: dict[str, Order] = {}
         self._day: list[Order] = []
         self._position_qty_e9: dict[tuple[str, str], int] = {}
+        self.note: Callable[[str, m.Message], None] = lambda key, message: None  # told each fact as it is made
 
     @property
     def quirks(self) -> Quirks:
@@ -177,14 +178,22 @@ class Exchange:
             self._end(order, "expired", now_ns, out)
             return
         self._rest(book, order)
+        self.note_end(order)
+
+    def note_end(self, order: Order) -> None:
+        """Remember when a resting order ends by itself."""
         if order.tif == "gtd":
-            heappush(self._timers, (order.expire_ns, self._place, order))
+            heappush(self._timers, (order.expire_ns, order.place, order))
         elif order.tif == "day":
             self._day.append(order)
 
-    def _rest(self, book: Book, order: Order) -> None:
+    def next_place(self) -> int:
+        """The place behind all that rest."""
         self._place += 1
-        book.rest(order, self._place)
+        return self._place
+
+    def _rest(self, book: Book, order: Order) -> None:
+        book.rest(order, self.next_place())
 
     def on_cancel(self, key: str, cancel: m.Cancel, now_ns: int) -> list[Outbound]:
         out: list[Outbound] = []
@@ -318,17 +327,7 @@ class Exchange:
     def bust(self, exec_id: str, now_ns: int) -> list[Outbound]:
         """Break an execution. Raises KeyError when there is none of that name."""
         out: list[Outbound] = []
-        order = self._by_exec.pop(exec_id)
-        broken = next(item for item in order.exec_list if item.exec == exec_id)
-        order.exec_list.remove(broken)
-        qty_e9 = to_e9(broken.qty)
-        order.cum_qty_e9 -= qty_e9
-        order.notional -= qty_e9 * to_e9(broken.px)
-        self._move(order, -qty_e9)
-        if order.is_live:
-            order.qty_e9 -= qty_e9  # what was broken does not go back to the market
-            if order.cum_qty_e9 == 0:
-                order.status = "new"
+        order = self.break_fill(exec_id)
         self._say(order.key, m.Busted(order.id, order.oid, exec_id, from_e9(order.cum_qty_e9), now_ns), now_ns, out)
         return out
 
@@ -341,25 +340,41 @@ class Exchange:
         """Execute up to `qty_e9`; the quantity that was."""
         if qty_e9 > 1 and not is_whole and self.delivery.hits(self.quirks.partial_ppm):
             qty_e9 = 1 + self.delivery.rng.randrange(qty_e9 - 1)
-        order.cum_qty_e9 += qty_e9
-        order.notional += qty_e9 * px_e9
-        order.status = "filled" if order.cum_qty_e9 == order.qty_e9 else "partially_filled"
-        self._move(order, qty_e9)
-        self.exec_seq += 1
         fee_ppm = self.quirks.taker_fee_ppm if liquidity == "T" else self.quirks.maker_fee_ppm
         fee = from_e4(-(-qty_e9 * px_e9 * fee_ppm // (MONEY_SCALE * MILLION))) if fee_ppm else "0"
-        exec_id, qty, px = f"X{self.exec_seq}", from_e9(qty_e9), from_e9(px_e9)
-        fills = self.executions.setdefault(order.key, [])
-        number = len(fills) + 1
+        cum_qty_e9 = order.cum_qty_e9 + qty_e9
         fill = m.Fill(
-            order.id, order.oid, exec_id, number, qty, px, from_e9(order.cum_qty_e9),
-            from_e9(order.qty_e9 - order.cum_qty_e9), fee, liquidity, now_ns,
+            order.id, order.oid, f"X{self.exec_seq + 1}", self.exec_seq_of(order.key) + 1, from_e9(qty_e9),
+            from_e9(px_e9), from_e9(cum_qty_e9), from_e9(order.qty_e9 - cum_qty_e9), fee, liquidity, now_ns,
         )  # fmt: skip
-        order.exec_list.append(m.Exec(exec_id, number, qty, px, fee, liquidity, now_ns))
-        fills.append(fill)
-        self._by_exec[exec_id] = order
+        self.book_fill(order, fill)
         self._say(order.key, fill, now_ns, out)
         return qty_e9
+
+    def book_fill(self, order: Order, fill: m.Fill) -> None:
+        """The books after an execution."""
+        qty_e9 = to_e9(fill.qty)
+        order.cum_qty_e9 += qty_e9
+        order.notional += qty_e9 * to_e9(fill.px)
+        order.status = "filled" if order.cum_qty_e9 == order.qty_e9 else "partially_filled"
+        order.exec_list.append(m.Exec(fill.exec, fill.n, fill.qty, fill.px, fill.fee, fill.liq, fill.ts))
+        self._move(order, qty_e9)
+        self.exec_seq = int(fill.exec[1:])
+        self.executions.setdefault(order.key, []).append(fill)
+        self._by_exec[fill.exec] = order
+
+    def break_fill(self, exec_id: str) -> Order:
+        """The books without it: a working order may fill again, one that is done stays done. Raises KeyError."""
+        order = self._by_exec.pop(exec_id)
+        broken = next(item for item in order.exec_list if item.exec == exec_id)
+        order.exec_list.remove(broken)
+        qty_e9 = to_e9(broken.qty)
+        order.cum_qty_e9 -= qty_e9
+        order.notional -= qty_e9 * to_e9(broken.px)
+        self._move(order, -qty_e9)
+        if order.is_live and order.cum_qty_e9 == 0:
+            order.status = "new"
+        return order
 
     def _move(self, order: Order, qty_e9: int) -> None:
         where = (order.key, order.sym)
@@ -372,6 +387,7 @@ class Exchange:
         self._say(order.key, kind(order.id, order.oid, from_e9(order.cum_qty_e9), now_ns), now_ns, out)
 
     def _say(self, key: str, message: m.Message, now_ns: int, out: list[Outbound]) -> None:
+        self.note(key, message)
         self.delivery.deliver(key, message, now_ns, out)
 
 

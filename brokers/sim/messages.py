@@ -253,6 +253,7 @@ class AdminOk(Message, frozen=True, gc=False, tag="admin_ok"):
     stats: dict[str, int] = {}
 
 
+Fact = Ack | Fill | Canceled | Expired | Rejected | Replaced | Busted  # what changes the book
 Request = Login | Ping | New | Cancel | Replace | Query | MassCancel | Execs | Orders | Positions | Admin
 Answer = (
     Hello | Welcome | Logout | Ping | Pong | Error | Ack | Fill | Canceled | Expired | Rejected | Replaced

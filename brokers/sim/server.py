@@ -24,6 +24,7 @@ from brokers.sim.ledger import Ledger
 from brokers.sim.market import MarketEvent
 from brokers.sim.pump import Pump, make_source
 from brokers.sim.quirks import Drop, Outbound
+from brokers.sim.rebuild import rebuild
 from brokers.sim.session import Session, encode
 
 LOGIN_NS_MAX = 5_000_000_000
@@ -31,7 +32,7 @@ SILENT_HEARTBEATS_MAX = 5
 
 
 class Venue:
-    """One venue. `start` listens and returns; `stop` ends it. The book lives as long as the object."""
+    """One venue. `start` listens and returns; `stop` ends it. The book lives as long as the object, or its ledger."""
 
     def __init__(
         self,
@@ -56,6 +57,9 @@ class Venue:
         )
         self.control = Control(self)
         self.ledger = Ledger(config.ledger) if config.ledger else None
+        if self.ledger is not None:
+            rebuild(self.exchange, Path(config.ledger))
+            self.exchange.note = self._note_fact
         self.is_refusing = False
         self.order_port = 0
         self.feed_port = 0
@@ -252,6 +256,10 @@ class Venue:
             self.ledger.note_out(key, line, now_ns, is_sent=is_sent)
         if session is not None:
             session.send_line(line)
+
+    def _note_fact(self, key: str, message: m.Message) -> None:
+        if self.ledger is not None and isinstance(message, m.Fact):
+            self.ledger.note_fact(key, encode(message), message.ts)
 
     def _set_alarm(self) -> None:
         """One timer for the next late report or expiry."""
