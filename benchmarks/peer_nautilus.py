@@ -1,4 +1,4 @@
-"""NautilusTrader in process: its order submit through risk and execution, and its order emulator, with a client that accepts.
+"""NautilusTrader in process: its submit through risk and execution, and its order emulator, with a client that accepts.
 
 Imported only where the optional dependency is there. Everything is put together as its own live node does it, without
 the network, the queues and the logging; strategies, bus, cache, risk and execution engines are its own.

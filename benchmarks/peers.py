@@ -123,9 +123,8 @@ class Ours:
         for _ in range(count):
             self.resting += 1
             stop_px = from_e9(BID_E9 - E9 - self.resting * STEP_E9)
-            req = self._request(
-                side="sell", ord_type="market", trigger=Trigger(kind="stop", stop_px=stop_px, source="bid")
-            )
+            trigger = Trigger(kind="stop", stop_px=stop_px, source="bid")
+            req = self._request(side="sell", ord_type="market", stp="allow", trigger=trigger)
             begin = perf_counter_ns()
             self._place(req)
             spent.append(perf_counter_ns() - begin)
