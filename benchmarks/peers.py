@@ -168,13 +168,13 @@ def grow(add: Callable[[int], list[int]], have: Callable[[], int], want: int) ->
 def compare(
     outcome: Outcome, what: str, engines: dict[str, Engine], measure: Callable[[Engine], list[int]], of: str
 ) -> None:
-    """One line for each peer, ours as its floor."""
+    """Ours, with each peer as the floor of a line."""
     mine = median(measure(engines["ours"])) / 1_000
     for name, engine in engines.items():
         if name != "ours":
             value = median(measure(engine)) / 1_000
-            note = f"{name}; floor is ours: {value / mine:,.0f} times"
-            outcome.figures.append(Figure(PART, f"{what}, {of}", value, "µs", floor=mine, note=note))
+            note = f"floor: {name}, {value / mine:,.1f} times ours"
+            outcome.figures.append(Figure(PART, f"{what}, {of}", mine, "µs", floor=value, note=note))
 
 
 def beside(outcome: Outcome, sizes: tuple[int, ...], engines: dict[str, Engine]) -> None:
