@@ -280,14 +280,6 @@ cdef class State:
         """The five characters of the history in broker-side ids."""
         return self.history_tag[:5]
 
-    def counts(self) -> dict:
-        """Number of records of each kind since the state was built, by `hotpath.records.Kind` value."""
-        return {kind: self.kind_counts[kind] for kind in range(96) if self.kind_counts[kind]}
-
-    def done(self) -> dict:
-        """Orders that ended since the state was built, by (`OrdStatus`, `Reason`) value."""
-        return {divmod(at, 32): self.done_counts[at] for at in range(288) if self.done_counts[at]}
-
     cdef int apply(self, int kind, const char* payload, Py_ssize_t size, int64_t wall_ns) except -1:
         self.last_wall_ns = wall_ns
         if 0 <= kind < 96:

@@ -193,6 +193,16 @@ cdef class Views:
             order += 1
         return found, (order if order < <int64_t>s.orders.count else -1)
 
+    def counts(self) -> dict:
+        """Number of records of each kind since the state was built, by `hotpath.records.Kind` value."""
+        cdef State s = self.state
+        return {kind: s.kind_counts[kind] for kind in range(96) if s.kind_counts[kind]}
+
+    def done(self) -> dict:
+        """Orders that ended since the state was built, by (`OrdStatus`, `Reason`) value."""
+        cdef State s = self.state
+        return {divmod(at, 32): s.done_counts[at] for at in range(288) if s.done_counts[at]}
+
     def in_doubt(self) -> int:
         """Open orders of which it is not known whether the broker has them."""
         cdef State s = self.state

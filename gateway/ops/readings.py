@@ -25,7 +25,7 @@ SOUND = ("quotes", "trades")  # what a table counts that is no fault
 def take(gateway: Gateway, version: str) -> Readings:
     """All that is measured and counted, as it stands."""
     engine, stream, state = gateway.engine, gateway.stream, gateway.state
-    counts = state.counts()
+    counts = engine.views.counts()
     return Readings(
         version=version,
         mode=gateway.config.gateway.mode,
@@ -69,7 +69,7 @@ def _orders(gateway: Gateway, counts: dict[int, int]) -> dict[tuple[str, str], i
     found = {("accepted", ""): counts.get(Kind.ACCEPTED, 0)}
     for code, count in gateway.stream.refusals.items():
         found["refused", code] = count
-    for (status, reason), count in gateway.state.done().items():
+    for (status, reason), count in gateway.engine.views.done().items():
         outcome = OUTCOMES[OrdStatus(status)]
         label = "" if reason == Reason.REASON_NONE else Reason(reason).name.lower()
         found[outcome, label] = found.get((outcome, label), 0) + count
