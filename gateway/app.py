@@ -106,7 +106,7 @@ class Gateway:
             spec=spec_sha256(),
         )  # fmt: skip
         self._roll_day()
-        self._map_symbols()
+        self._set_instruments()
         self.engine.on_guard_change = self._show_guard
         self.engine.recover(last_wall_ns, is_clean=recovered.is_clean)
         loop.add_reader(self.journal.eventfd, self._on_durable)
@@ -156,9 +156,11 @@ class Gateway:
             shard=self.state.shard, history=self.state.history_text(),
         )  # fmt: skip
 
-    def _map_symbols(self) -> None:
+    def _set_instruments(self) -> None:
         for item in self.config.instruments:
-            self.engine.parser.map_symbol(item.feed_name, self.state.quotes.row_of(item.symbol))
+            row = self.state.quotes.row_of(item.symbol)
+            self.engine.parser.map_symbol(item.feed_name, row)
+            self.engine.intake.set_source(row, item.source)
 
     def _feed(self, options: FeedOptions) -> BinanceFeed:
         items = [item for item in self.config.instruments if not options.symbols or item.symbol in options.symbols]

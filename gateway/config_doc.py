@@ -38,7 +38,7 @@ def range_of(field: FieldInfo) -> str:
     if get_origin(kind) is tuple and get_origin(get_args(kind)[0]) is Literal:
         return "list of " + ", ".join(get_args(get_args(kind)[0]))
     if get_origin(kind) is Literal:
-        return ", ".join(get_args(kind))
+        return ", ".join(choice or "empty" for choice in get_args(kind))
     if kind is bool:
         return "true, false"
     if meta.ge is not None:

@@ -190,8 +190,12 @@ class InstrumentOptions(Section, frozen=True):
         str, about("A print further than this from a fresh quote waits for confirmation.", "bps", pattern=DECIMAL)
     ] = "100"
     source: Annotated[
-        Literal["last", "bid", "ask", "mid"], about("Price that a stop watches when the order does not say.")
-    ] = "last"
+        Literal["", "last", "bid", "ask", "mid"],
+        about(
+            "Price that a stop watches when the order does not say. Empty: `last` for an equity, else `bid` to sell and"
+            " `ask` to buy."
+        ),
+    ] = ""
     restricted: Annotated[bool, about("On the restricted list: refused for everybody.")] = False
 
     @property

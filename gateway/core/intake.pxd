@@ -1,5 +1,5 @@
 """What clients ask for: checked, decided in one call, and turned into records."""
-from libc.stdint cimport int64_t, uint64_t, uint32_t
+from libc.stdint cimport int64_t, uint64_t, uint32_t, uint8_t
 from hotpath.checks cimport CheckRequest, Decision
 from hotpath.records cimport Terms
 from hotpath.orders cimport OrderRow
@@ -35,6 +35,7 @@ cdef class Intake:
     cdef public uint64_t dup_seq            # account sequence of the answer that is repeated
     cdef readonly int64_t order               # row that the last call was about, -1 none
     cdef int64_t* day_ends
+    cdef uint8_t* sources                   # by instrument: PriceSource + 1 that triggers watch by default, 0 = by asset class
     cdef public bint link_up
     cdef int _refuse(self, int code, str path, str text) except 1
     cdef int _decimal(self, object text, str path, int64_t* out) except 1

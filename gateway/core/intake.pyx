@@ -48,12 +48,16 @@ cdef class Intake:
     def __cinit__(self, State state not None):
         self.state = state
         self.day_ends = <int64_t*>calloc(state.quotes.capacity, sizeof(int64_t))
+        self.sources = <uint8_t*>calloc(state.quotes.capacity, 1)
+        if self.day_ends == NULL or self.sources == NULL:
+            raise MemoryError("no room for what instruments default to")
         self.path = self.text = ""
         self.order = -1
         self.link_up = True
 
     def __dealloc__(self):
         free(self.day_ends)
+        free(self.sources)
 
     @property
     def decision(self) -> dict:
@@ -67,6 +71,10 @@ cdef class Intake:
     def set_day_end(self, uint32_t instrument, int64_t wall_ns) -> None:
         """When `day` orders of the instrument end."""
         self.day_ends[instrument] = wall_ns
+
+    def set_source(self, uint32_t instrument, str source not None) -> None:
+        """What a trigger of the instrument watches when it does not say; empty: by asset class (order-api section 8)."""
+        self.sources[instrument] = SOURCES[source] + 1 if source else 0
 
     cdef int _refuse(self, int code, str path, str text) except 1:
         self.path = path
@@ -247,6 +255,8 @@ cdef class Intake:
             if trigger.source == "mark":
                 return self._refuse(Refusal.UNSUPPORTED, "trigger.source", "no mark price here; use last, bid, ask or mid")
             t.source = SOURCES[trigger.source]
+        elif self.sources[t.instrument]:
+            t.source = self.sources[t.instrument] - 1
         elif self.state.quotes.rows[t.instrument].asset_class == 0:
             t.source = PriceSource.LAST
         else:

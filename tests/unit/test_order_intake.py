@@ -6,6 +6,7 @@ import pytest
 from gateway.contracts.requests import Confirm, PlaceItem, ReplaceItem, Trail, Trigger
 from gateway.core.intake import Refusal
 from gateway.core.world import World
+from hotpath.enums import PriceSource
 from tests.property.order_world import E9, LIMITS, Pair
 
 LIMIT = PlaceItem(
@@ -150,3 +151,22 @@ def test_batch_larger_than_the_free_rows_is_refused_whole(pair: Pair) -> None:
     before = pair.live.state.dump()
     assert pair.live.batch.run(0, items, b"s", 0, pair.wall_ns, pair.mono_ns) == (Refusal.BUSY, 2)
     assert pair.live.state.dump() == before
+
+
+def test_a_trigger_watches_what_its_instrument_says_unless_it_says_itself(pair: Pair) -> None:
+    silent = Trigger(kind="stop", stop_px="90.00")
+
+    def source(name: str, side: str, trigger: Trigger, symbol: str = "S0") -> int:
+        req = msgspec.structs.replace(STOP, cl_ord_id=name, side=side, symbol=symbol, trigger=trigger)
+        if side == "buy":
+            req = msgspec.structs.replace(req, trigger=msgspec.structs.replace(trigger, stop_px="110.00"))
+        assert ask(pair, req) > 0
+        return int(pair.live.views.order(pair.live.intake.order)["source"])
+
+    assert source("a", "sell", silent) == PriceSource.LAST  # S0 and S1 are equities
+    pair.live.intake.set_source(0, "mid")
+    assert source("b", "sell", silent) == PriceSource.MID
+    assert source("c", "sell", Trigger(kind="stop", stop_px="90.00", source="bid")) == PriceSource.BID
+    assert source("d", "sell", silent, "S1") == PriceSource.LAST
+    pair.live.intake.set_source(0, "")
+    assert source("e", "sell", silent) == PriceSource.LAST
