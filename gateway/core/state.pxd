@@ -1,6 +1,7 @@
 """The whole state of a shard: tables, counters, and the records that have not been handed to the journal yet."""
 from libc.stdint cimport int64_t, uint64_t, uint32_t, uint8_t
 from hotpath.checks cimport Gate
+from hotpath.enums cimport Hold, OrdStatus
 from hotpath.orders cimport OrderRow, OrderTable
 from hotpath.quotes cimport QuoteTable
 from hotpath.records cimport HaltBody, InstrumentBody, OrderEvent, Terms
@@ -69,3 +70,6 @@ cdef class State:
     cdef int _halt(self, const HaltBody* body, const char* tail, int64_t wall_ns) except -1
     cdef void _link(self, uint32_t order, uint32_t account) noexcept nogil
     cdef void _unlink(self, uint32_t order, uint32_t account) noexcept nogil
+
+cdef inline bint is_held(const OrderRow* row) noexcept nogil:                # rests here for a trigger
+    return row.ord_status == OrdStatus.HELD and row.hold == Hold.HOLD_TRIGGER

@@ -46,10 +46,6 @@ cdef cppclass Book:
     deque[Effect] effects
 
 
-cdef inline bint is_held(const OrderRow* row) noexcept nogil:
-    return row.ord_status == OrdStatus.HELD and row.hold == Hold.HOLD_TRIGGER
-
-
 cdef class State:
     """Tables of one shard.
 
@@ -508,27 +504,18 @@ cdef class State:
             count += 1
         return count
 
-    def _parts(self) -> list:
-        cdef Py_ssize_t accounts = len(self.account_names)
-        instruments = []
-        for row, symbol in enumerate(self.quotes.symbols[: self.quotes.count]):
-            r = self.quotes.rows[<uint32_t>row]
-            numbers = (r.tick_e9, r.lot_e9, r.min_qty_e9, r.max_age_ns, r.outside_bps_e9, r.asset_class, r.is_open, r.is_halted, r.is_restricted)
-            instruments.append(repr((symbol, numbers)).encode())
-        head = repr((self.shard, self.epoch, self.history.hex(), self.seq, self.last_wall_ns, self.events, self.account_names, self.halts.to_dict(),
-                     sorted(self.limit_versions.items()))).encode()
-        seqs = (<const char*>self.acct_seqs)[: accounts * 8] if accounts else b""
-        revisions = repr((list(self.revisions.items()), list(self.batches.items()))).encode()
-        return [head, b"\n".join(instruments), seqs, revisions, self.gate.dump(), self.orders.dump()]
-
     def dump(self) -> bytes:
         """Canonical bytes of the state: two states are equal when these are."""
-        return b"".join(len(part).to_bytes(8, "little") + part for part in self._parts())
+        from gateway.core.image import image_of
+
+        return b"".join(len(part).to_bytes(8, "little") + part for part in image_of(self))
 
     def digest(self) -> str:
         """BLAKE2b-256 of the canonical bytes, hexadecimal."""
+        from gateway.core.image import image_of
+
         total = hashlib.blake2b(digest_size=32)
-        for part in self._parts():
+        for part in image_of(self):
             total.update(len(part).to_bytes(8, "little"))
             total.update(part)
         return total.hexdigest()
@@ -547,54 +534,16 @@ cdef class State:
 
     def load(self, data: bytes, positions: bytes) -> None:
         """Fill an empty state from `dump` and `positions_dump`; raises ValueError when they do not fit."""
-        import ast
+        from gateway.core.image import fill
 
         cdef Book* book = <Book*>self.impl
         cdef uint32_t row
-        cdef bytes part, chunk
-        parts = []
+        cdef bytes chunk
+        fill(self, data)
         at = 0
-        while at < len(data):
-            size = int.from_bytes(data[at : at + 8], "little")
-            parts.append(data[at + 8 : at + 8 + size])
-            at += 8 + size
-        if len(parts) != 6 or at != len(data):
-            raise ValueError("snapshot content has the wrong shape")
-        shard, epoch, history, seq, self.last_wall_ns, events, names, halts, versions = ast.literal_eval(parts[0].decode())
-        if shard != self.shard:
-            raise ValueError(f"snapshot is of shard {shard}, this is shard {self.shard}")
-        self.epoch, self.seq, self.events = epoch, seq, events
-        self._name_history(bytes.fromhex(history))
-        for line in parts[1].split(b"\n") if parts[1] else []:
-            self._load_instrument(*ast.literal_eval(line.decode()))
-        for row, name in enumerate(names):
-            self._open(row, name.encode())
-            self.acct_seqs[row] = int.from_bytes(parts[2][8 * row : 8 * row + 8], "little")
-        self.halts = HaltBook.from_dict(halts)
-        self.limit_versions.update(versions)
-        revisions, batches = ast.literal_eval(parts[3].decode())
-        self.revisions.update(revisions)
-        self.batches.update(batches)
-        part = parts[4]
-        self.gate.load(part, len(part))
-        self.orders.load(parts[5])
-        for row in range(self.orders.count):
-            if not is_done(self.orders.rows[row].ord_status):
-                self._link(row, self.orders.rows[row].account)
-            self.held[self.orders.rows[row].terms.instrument] += is_held(&self.orders.rows[row])
-            self._watch(row, &self.orders.rows[row])
-        at = 0
-        for row in range(len(names)):
+        for row in range(len(self.account_names)):
             size = int.from_bytes(positions[at : at + 8], "little")
             chunk = positions[at + 8 : at + 8 + size]
             for k in range(size // 8):
                 book.positions[row].push_back((<const uint64_t*><const char*>chunk)[k])
             at += 8 + size
-
-    def _load_instrument(self, symbol, numbers):
-        tick, lot, min_qty, max_age, outside, asset_class, is_open, is_halted, is_restricted = numbers
-        row = self.quotes.add(symbol, tick_e9=tick, lot_e9=lot, min_qty_e9=min_qty, max_age_ns=max_age,
-                              outside_bps_e9=outside, asset_class=asset_class)
-        self.names.name_symbol(row, symbol.encode())
-        self.stops.set_tick(row, tick)
-        self.quotes.set_session(row, is_open, is_halted, is_restricted)

@@ -1,0 +1,6 @@
+"""Types of gateway.core.image."""
+
+from gateway.core.state import State
+
+def image_of(s: State) -> list[bytes]: ...
+def fill(s: State, data: bytes) -> None: ...
