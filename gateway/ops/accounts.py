@@ -150,7 +150,7 @@ class Accounts:
             account, rows, SIDES[body.side], (body.symbol or "").encode(), session or b"", tag or b"", keep,
             Reason.REQUEST, wall_ns,
         )  # fmt: skip
-        await self.gate.durable()
+        await self.gate.committed()
         return respond(
             AllCanceled(
                 account=engine.state.account_names[account], seq=acct_seq, ts_ns=wall_ns, count=len(rows),

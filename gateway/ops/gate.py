@@ -81,7 +81,13 @@ class Gate:
         return await self.answers.once(request, caller, run)
 
     async def durable(self) -> None:
-        """Wait until all that is true now is on disk. ConnectionAbortedError when that cannot be known any more."""
+        """Before an answer to a question: wait until all that it states is on disk."""
+        if not self.engine.is_admitting and self.engine.state.seq > self.engine.fanout.durable:
+            raise Refusal("JOURNAL_STOPPED", "what is true now is not on disk: ask again after the restart")
+        await self.committed()
+
+    async def committed(self) -> None:
+        """After a change: wait until it is on disk. ConnectionAbortedError when that cannot be known any more."""
         reached: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def resolve() -> None:

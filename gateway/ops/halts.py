@@ -63,7 +63,7 @@ class HaltSwitches:
             )
         except HaltRefused as refused:
             raise Refusal("BAD_FIELD", str(refused)) from refused
-        await self.gate.durable()
+        await self.gate.committed()
         return respond(shown(halt))
 
     async def lift(self, request: web.Request) -> web.Response:
@@ -81,5 +81,5 @@ class HaltSwitches:
             is_lifted = self.halts.lift(halt, caller.key.name)
         except HaltRefused as refused:
             raise Refusal("SCOPE_DENIED", str(refused)) from refused
-        await self.gate.durable()
+        await self.gate.committed()
         return respond(shown(halt), 200 if is_lifted else 202)

@@ -92,6 +92,8 @@ async def run(folder: Path) -> None:
                 assert stop_px is not None
                 await control.quote("BTCUSDT", str(stop_px - 1), str(stop_px))
             await until_taken(deployment.ledger, 2)
+            with pytest.raises(RestRefused, match="JOURNAL_STOPPED"):
+                await rest.ask("GET", f"/v1/accounts/{ACCOUNT}/positions")
             await gateway.close()
         await deployment.kill_gateway()
         await deployment.start_gateway()
