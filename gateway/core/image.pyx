@@ -1,5 +1,6 @@
 """A state as bytes and back: the content of a snapshot, and what the state digest covers."""
-import ast
+from msgspec.msgpack import decode as unpack
+from msgspec.msgpack import encode as pack
 
 from libc.stdint cimport uint32_t
 from hotpath.orders cimport OrderRow, is_done
@@ -14,13 +15,13 @@ def image_of(State s not None) -> list:
     instruments = []
     for row, symbol in enumerate(s.quotes.symbols[: s.quotes.count]):
         r = s.quotes.rows[<uint32_t>row]
-        numbers = (r.tick_e9, r.lot_e9, r.min_qty_e9, r.max_age_ns, r.outside_bps_e9, r.asset_class, r.is_open, r.is_halted, r.is_restricted)
-        instruments.append(repr((symbol, numbers)).encode())
-    head = repr((s.shard, s.epoch, s.history.hex(), s.seq, s.last_wall_ns, s.events, s.account_names, s.halts.to_dict(),
-                 sorted(s.limit_versions.items()))).encode()
+        instruments.append((symbol, r.tick_e9, r.lot_e9, r.min_qty_e9, r.max_age_ns, r.outside_bps_e9, r.asset_class,
+                            r.is_open, r.is_halted, r.is_restricted))
+    head = pack((s.shard, s.epoch, s.history, s.seq, s.last_wall_ns, s.events, s.account_names, s.halts.to_dict(),
+                 sorted(s.limit_versions.items())))
     seqs = (<const char*>s.acct_seqs)[: accounts * 8] if accounts else b""
-    revisions = repr((list(s.revisions.items()), list(s.batches.items()))).encode()
-    return [head, b"\n".join(instruments), seqs, revisions, s.gate.dump(), s.orders.dump()]
+    answered = pack((list(s.revisions.items()), list(s.batches.items())))
+    return [head, pack(instruments), seqs, answered, s.gate.dump(), s.orders.dump()]
 
 
 def fill(State s not None, bytes data not None) -> None:
@@ -36,20 +37,20 @@ def fill(State s not None, bytes data not None) -> None:
         at += 8 + size
     if len(parts) != 6 or at != len(data):
         raise ValueError("snapshot content has the wrong shape")
-    shard, s.epoch, history, s.seq, s.last_wall_ns, s.events, names, halts, versions = ast.literal_eval(parts[0].decode())
+    shard, s.epoch, history, s.seq, s.last_wall_ns, s.events, names, halts, versions = unpack(parts[0])
     if shard != s.shard:
         raise ValueError(f"snapshot is of shard {shard}, this is shard {s.shard}")
-    s._name_history(bytes.fromhex(history))
-    for line in parts[1].split(b"\n") if parts[1] else []:
-        _list_again(s, *ast.literal_eval(line.decode()))
+    s._name_history(history)
+    for instrument in unpack(parts[1]):
+        _list_again(s, *instrument)
     for row, name in enumerate(names):
         s._open(row, name.encode())
         s.acct_seqs[row] = int.from_bytes(parts[2][8 * row : 8 * row + 8], "little")
     s.halts = HaltBook.from_dict(halts)
     s.limit_versions.update(versions)
-    revisions, batches = ast.literal_eval(parts[3].decode())
-    s.revisions.update(revisions)
-    s.batches.update(batches)
+    revisions, batches = unpack(parts[3])
+    s.revisions.update((tuple(key), tuple(value)) for key, value in revisions)
+    s.batches.update((tuple(key), value) for key, value in batches)
     part = parts[4]
     s.gate.load(part, len(part))
     s.orders.load(parts[5])
@@ -61,8 +62,7 @@ def fill(State s not None, bytes data not None) -> None:
         s._watch(row, order)
 
 
-def _list_again(State s, symbol, numbers):
-    tick, lot, min_qty, max_age, outside, asset_class, is_open, is_halted, is_restricted = numbers
+def _list_again(State s, symbol, tick, lot, min_qty, max_age, outside, asset_class, is_open, is_halted, is_restricted):
     row = s.quotes.add(symbol, tick_e9=tick, lot_e9=lot, min_qty_e9=min_qty, max_age_ns=max_age,
                        outside_bps_e9=outside, asset_class=asset_class)
     s.names.name_symbol(row, symbol.encode())
