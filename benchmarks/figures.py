@@ -83,6 +83,7 @@ def machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "kernel": platform.release(),
         "python": platform.python_version(),
+        "nice": os.getpriority(os.PRIO_PROCESS, 0),
         "load": [round(load, 2) for load in os.getloadavg()],
     }
 

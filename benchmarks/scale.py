@@ -8,7 +8,7 @@ import msgspec
 class Scale(msgspec.Struct, frozen=True):
     """The full run, by default."""
 
-    rounds: int = 7
+    rounds: int = 5
     closed: int = 4_000  # messages of a closed loop, a round
     rates: tuple[int, ...] = (1_000, 2_000, 8_000)
     durable_rates: tuple[int, ...] = (1_000, 2_000, 10_000)
