@@ -54,7 +54,7 @@ class Plan:
         parts.append(f'[venue]\nws_port = 0\nledger = "{data_dir / LEDGER}"\n{self.venue}\n')
         parts.append("[limits.api]\nplace_per_s = 2000\nplace_burst = 4000\nget_per_s = 200\nget_burst = 400\n")
         parts += [
-            f'[[instruments]]\nsymbol = "{name}"\ntick = "{tick}"\nlot = "{lot}"\nmin_qty = "{lot}"\nsource = "bid"\n'
+            f'[[instruments]]\nsymbol = "{name}"\ntick = "{tick}"\nlot = "{lot}"\nmin_qty = "{lot}"\n'
             for name, tick, lot in self.symbols
         ]
         parts += [f'[[accounts]]\nname = "{name}"\ncash = "{self.cash}"\n{self.limits}' for name in self.accounts]
