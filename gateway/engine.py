@@ -26,9 +26,9 @@ from gateway.guard import Guard
 from gateway.halts import Halts
 from gateway.journal.errors import JournalFull, JournalStopped
 from gateway.router import Router
+from gateway.stages import Stages
 from gateway.stream.fanout import Fanout, Outbox
 from hotpath.enums import OrdStatus, Reason, Stage
-from hotpath.hist import Histogram
 from hotpath.ticks import TickParser
 from risk.catalogue import code_of
 
@@ -96,8 +96,8 @@ class Engine:
         self.is_backed_up = False  # the journal would not take what is recorded: entries are answered BUSY
         self.stop_cause = ""
         self.expiries: list[tuple[int, int]] = []  # heap of (wall, order) of what the gateway itself must end
-        self.tick_to_wire = Histogram()
-        self.order_to_decided = Histogram()
+        self.stages = Stages()
+        self._committing: deque[tuple[int, int]] = deque()  # (last record, when it was handed to the journal)
         self.on_status_change: Callable[[], None] = lambda: None
         self.on_guard_change: Callable[[], None] = lambda: None
         self.on_journal_stopped: Callable[[], None] = lambda: None
@@ -126,6 +126,7 @@ class Engine:
             except JournalStopped as error:
                 self._journal_stopped(str(error))
                 return
+            self._committing.append((last, self.clock.mono_ns()))
             self.fanout.load(blob)
             state.placed(position, len(blob))
             if not self.is_durable:
@@ -156,7 +157,11 @@ class Engine:
 
     def on_durable(self) -> None:
         """The journal's writer has made progress."""
-        self._settle(self.journal.durable_seq)
+        durable_seq = self.journal.durable_seq
+        now = self.clock.mono_ns()
+        while self._committing and self._committing[0][0] <= durable_seq:
+            self.stages.durable.record(now - self._committing.popleft()[1])
+        self._settle(durable_seq)
         if self.is_backed_up:
             self.flush()
         else:
@@ -220,7 +225,11 @@ class Engine:
 
     def on_feed_frame(self, frame: bytes, mono_ns: int) -> None:
         """One frame of a feed, at the moment of its receipt."""
-        if self.watch.feed_frame(frame, mono_ns, self.clock.wall_ns()):
+        fired = self.watch.feed_frame(frame, mono_ns, self.clock.wall_ns())
+        took_ns = self.clock.mono_ns() - mono_ns
+        self.stages.tick.record(took_ns)
+        if fired:
+            self.stages.trigger.record(took_ns)
             self._release(mono_ns)
 
     def _release(self, mono_ns: int) -> None:
@@ -228,7 +237,7 @@ class Engine:
         while (order := watch.next_fired()) >= 0:
             if self._is_told(order):
                 router.submit([order])
-                self.tick_to_wire.record(self.clock.mono_ns() - mono_ns)
+                self.stages.tick_to_wire.record(self.clock.mono_ns() - mono_ns)
             else:  # accepted a moment ago: after a crash now, nobody would know the id that it went out under
                 self.state.submit_later(order)
         while (refused := watch.next_refused()) is not None:

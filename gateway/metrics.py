@@ -20,8 +20,8 @@ NS = 1e9
 # A stage is measured from one point of the path to another; the gateway may add stages, these are the known ones.
 STAGES = {
     "ack": "order frame read to its acknowledgement handed to the kernel, wait for the disk included",
-    "check": "pre-trade check of one order",
-    "decide": "order frame read to its outcome decided (decoded, checked, applied)",
+    "check": "the core's decision on one order: parsed, checked, applied",
+    "decide": "order frame read to its outcome decided ",
     "durable": "order decided to its records synced on disk",
     "tick": "market-data frame read to applied, triggers looked at",
     "tick_to_wire": "market-data frame read to the protective order's bytes handed to the kernel",

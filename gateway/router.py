@@ -64,6 +64,7 @@ class Router:
         self.queue_ends: list[tuple[int, int]] = []  # heap of (wall, order) of entries that wait
         self.doubted: dict[int, int] = {}  # order -> since when it is in doubt, monotonic: no hand-over came later
         self.returned: set[int] = set()  # requeued: the risk chain runs again before they go
+        self.handed_ns: dict[int, int] = {}  # order without a word yet -> when it was handed over, monotonic
         self.submitted = 0
         self.in_doubt = 0
 
@@ -114,6 +115,7 @@ class Router:
             order = ticket.order
             sent(order, before, after)
             self.deadlines.append((due, order))
+            self.handed_ns[order] = mono
         self.submitted += count
         return count
 
@@ -261,6 +263,7 @@ class Router:
         views = self.engine.views
         while self.deadlines and self.deadlines[0][0] <= mono_ns:
             _, order = self.deadlines.popleft()
+            self.handed_ns.pop(order, None)
             status, stage, _ = views.status(order)
             if status == OrdStatus.PENDING_NEW and stage == Stage.SENT and self.is_open:
                 self.put_in_doubt(order, b"no answer")
@@ -289,6 +292,8 @@ class Router:
         self.engine.after_report(is_urgent=type(report) is not ReportNew)
 
     def _report(self, order: int, report: Report) -> None:
+        if handed_ns := self.handed_ns.pop(order, 0):
+            self.engine.stages.venue_ack.record(self.engine.clock.mono_ns() - handed_ns)
         reports, wall, raw = self.engine.reports, self._now(), report.raw
         answer = 0
         if type(report) is ReportTrade:

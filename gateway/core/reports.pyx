@@ -147,7 +147,10 @@ cdef class Reports:
         ev = s.begin(order)
         body = <SentBody*>s.body()
         ev.stage = Stage.SENT
-        body.durable_ns = 0 if row.triggered else max(0, before_ns - row.live_ns)
+        if row.triggered:
+            body.risk_ns = max(0, before_ns - row.live_ns)       # the release was decided
+        else:
+            body.durable_ns = max(0, before_ns - row.live_ns)
         body.wire_ns = max(0, after_ns - row.live_ns)
         body.protective = row.terms.reduce_only
         body.id_size = 17

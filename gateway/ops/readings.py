@@ -57,12 +57,7 @@ def take(gateway: Gateway, version: str) -> Readings:
 
 def stages(gateway: Gateway) -> dict[str, Distribution]:
     """The latency of each stage that an order or a tick goes through."""
-    engine = gateway.engine
-    return {
-        "ack": engine.fanout.ack,
-        "decide": engine.order_to_decided,
-        "tick_to_wire": engine.tick_to_wire,
-    }
+    return {"ack": gateway.engine.fanout.ack, **vars(gateway.engine.stages)}
 
 
 def _orders(gateway: Gateway, counts: dict[int, int]) -> dict[tuple[str, str], int]:

@@ -114,7 +114,9 @@ class OrderRequests:
         mono_ns = engine.clock.mono_ns()
         answer = engine.intake.place(account, req, session.name_bytes, req.deadline_ns or 0, req.dry, in_ns, mono_ns)
         if answer > 0:
-            engine.order_to_decided.record(engine.clock.mono_ns() - mono_ns)
+            decided_ns = engine.clock.mono_ns()
+            engine.stages.check.record(decided_ns - mono_ns)
+            engine.stages.decide.record(decided_ns - session.last_rx_ns)
             engine.fanout.ask(answer, session.outbox, req.id, in_ns, self.left, False)
             self._accepted(engine.intake.order, req)
         else:

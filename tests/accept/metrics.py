@@ -18,7 +18,7 @@ ACCOUNT = "M1"
 RESTING, FILLED, CANCELED, REFUSED, STOPS = 7, 5, 4, 3, 2
 SCRAPES = 200
 SCRAPE_NS = 50_000_000
-STAGES = ("ack", "decide", "tick_to_wire")
+STAGES = ("ack", "check", "decide", "durable", "tick", "tick_to_wire", "trigger", "venue_ack")
 WANTED = (
     "backstay_up", "backstay_orders", "backstay_resting_stops", "backstay_stops_fired", "backstay_open_orders",
     "backstay_in_doubt_orders", "backstay_illegal_transitions", "backstay_feed_up", "backstay_feed_age_seconds",
