@@ -24,7 +24,8 @@ from gateway.contracts.asyncapi import spec_sha256
 from gateway.core.world import World
 from gateway.engine import Engine
 from gateway.feeds.binance import BinanceFeed, stream_url
-from gateway.journal.writer import JournalWriter
+from gateway.journal.errors import JournalError
+from gateway.journal.writer import FaultPlan, JournalWriter
 from gateway.ops.server import OpsServer
 from gateway.options import FeedOptions
 from gateway.secret_store import read_secret
@@ -62,7 +63,11 @@ class Stopped(msgspec.Struct, frozen=True):
 class Gateway:
     """One shard's process, from the disk to the sockets."""
 
-    def __init__(self, config: Config, *, environ: Mapping[str, str], clock: Clock | None = None) -> None:
+    def __init__(
+        self, config: Config, *, environ: Mapping[str, str], clock: Clock | None = None, fault: FaultPlan | None = None
+    ) -> None:
+        """fault: an error of the journal's disk that a test plans."""
+        self.fault = fault
         self.config = config
         self.environ = environ
         self.clock = clock or SystemClock()
@@ -89,7 +94,7 @@ class Gateway:
         self.journal = JournalWriter(
             str(folder), history_id=self.state.history, position=recovered.next_position, last_seq=recovered.last_seq,
             epoch=self.state.epoch, segment_bytes=config.journal.segment_bytes, fsync=self.is_durable,
-            gap_ns_max=config.journal.commit_gap_us_max * 1_000,
+            gap_ns_max=config.journal.commit_gap_us_max * 1_000, fault=self.fault,
         )  # fmt: skip
         if config.gateway.pin_cpu >= 0:
             os.sched_setaffinity(0, {config.gateway.pin_cpu})  # this thread alone: the journal's run elsewhere
@@ -272,16 +277,26 @@ class Gateway:
         gc.enable()
         digest = self.state.digest()
         if not self.journal.failed:
-            boot.write_snapshot(self.config, self.state, self.journal.position)
+            self._store_snapshot()
         log.info("gateway has stopped", seq=self.state.seq, digest=digest)
         return digest
 
+    def _store_snapshot(self) -> None:
+        """It only makes the next start short: a disk without room for it is no failure, the journal is whole."""
+        try:
+            boot.write_snapshot(self.config, self.state, self.journal.position)
+        except JournalError as error:
+            log.warning("no snapshot of the end", why=str(error))
 
-def run(config: Config, environ: Mapping[str, str], announce: Callable[[Ready | Stopped], None]) -> int:
+
+def run(
+    config: Config, environ: Mapping[str, str], announce: Callable[[Ready | Stopped], None],
+    fault: FaultPlan | None = None,
+) -> int:  # fmt: skip
     """Run until SIGTERM or SIGINT; the exit status. `announce` is called once the ports are open, and at the end."""
 
     async def main() -> int:
-        gateway = Gateway(config, environ=environ)
+        gateway = Gateway(config, environ=environ, fault=fault)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, gateway.stopping.set)

@@ -220,6 +220,8 @@ cdef class Intake:
             t.expire_ns = req.expire_ns
         if req.tag is not None and len(req.tag.encode()) > 64:
             return self._refuse(Refusal.BAD_FIELD, "tag", "tag is at most 64 bytes of UTF-8")
+        if req.signal is not None and not _name_ok(req.signal.encode(), len(req.signal.encode())):
+            return self._refuse(Refusal.BAD_FIELD, "signal", "signal must be 1 to 36 of A-Z a-z 0-9 . _ : -")
         if req.after is not None:
             return self._refuse(Refusal.UNSUPPORTED, "after", "orders that wait for a parent are not supported here")
         if req.oco is not None:

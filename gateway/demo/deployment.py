@@ -46,6 +46,7 @@ class Plan:
     extra: str = ""  # tables of its own
     limits: str = LIMITS
     cash: str = "10000000"
+    settings: Sequence[str] = ()  # `--set` of the gateway
 
     def toml(self, data_dir: Path) -> str:
         """The configuration file: one trading key for each account, two for operations."""
@@ -141,14 +142,19 @@ class Deployment:
             f"broker.sim.address=tcp://{HOST}:{self.order_port}",
             f"gateway.ws_port={self.ws_port}",
             f"gateway.http_port={self.http_port}",
+            *self.plan.settings,
         ]
         argv = ["--config", str(self.file)]
         for setting in settings:
             argv += ["--set", setting]
-        self._gateway = Child("gateway", command("gateway", *argv), log=self._log)
+        self._gateway = Child("gateway", self.gateway_command(*argv), log=self._log)
         self.ready = await self._gateway.start()
         self.ws_port, self.http_port = self.ready["ws_port"], self.ready["http_port"]
         return self.ready
+
+    def gateway_command(self, *arguments: str) -> list[str]:
+        """How the gateway is started; a test may put another process in its place."""
+        return command("gateway", *arguments)
 
     async def stop_gateway(self) -> dict[str, Any]:
         """SIGTERM; its last word."""

@@ -64,7 +64,7 @@ class OrderRequests:
         if self.engine.backlog_bytes > (CANCEL_BACKLOG_BYTES if bucket is session.key.cancel else 0):  # type: ignore[union-attr]
             session.refuse(req.id, "BUSY", in_ns, "the disk is behind: ask again in a moment")
             return -1
-        if bucket is session.key.place and self.engine.journal.is_low:  # type: ignore[union-attr]
+        if bucket is not session.key.cancel and self.engine.journal.is_low:  # type: ignore[union-attr]
             session.refuse(req.id, "JOURNAL_STOPPED", in_ns, "the disk is full: the rest is for cancels and fills")
             return -1
         if session.server.is_draining:

@@ -108,7 +108,6 @@ class StreamServer:
         older = self.sessions.get(place)
         if older is not None:
             older.close(4009, "a newer connection of this session took over")
-            self._count_out(older)
         self.sessions[place] = session
         session.key.connections += 1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import secrets
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from gateway.contracts.messages import (
     explain_decode_error,
     recover_id,
 )
+from gateway.contracts.values import NAME_PATTERN
 from gateway.stream.fanout import Outbox
 from gateway.stream.follow import Following
 from gateway.stream.keys import Key, signed_text
@@ -29,6 +31,7 @@ from gateway.stream.orders import OrderRequests
 if TYPE_CHECKING:
     from gateway.stream.server import StreamServer
 
+NAME = re.compile(NAME_PATTERN.strip("^$"))
 encode = msgspec.json.Encoder().encode
 LINGER_NS = 2_000_000_000  # how long a closed connection may take to read what is left for it
 PATIENCE = 10  # refused frames above the place rate, over five seconds, before the flood close
@@ -88,6 +91,8 @@ class Session(WSListener):
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         if self.is_dead:
+            if frame.msg_type == WSMsgType.CLOSE:
+                transport.disconnect()
             return
         in_ns = self.engine.clock.wall_ns()
         self.last_rx_ns = self.engine.clock.mono_ns()
@@ -113,9 +118,13 @@ class Session(WSListener):
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         self.is_dead = True
         if self.outbox is not None:
-            self.following.end()
-            self.engine.fanout.drop(self.outbox)
-            self.server.left(self)
+            self._leave()
+
+    def _leave(self) -> None:
+        """Nobody counts on this connection any more; again changes nothing."""
+        self.following.end()
+        self.engine.fanout.drop(self.outbox)
+        self.server.left(self)
 
     # --- frames ------------------------------------------------------------------------------------------------------
 
@@ -154,6 +163,9 @@ class Session(WSListener):
     def _authenticate(self, req: Any, in_ns: int) -> None:
         if type(req) is not asked.Auth:
             self.refuse(req.id, "AUTH_REQUIRED", in_ns)
+            return
+        if NAME.fullmatch(req.session) is None:
+            self.refuse(req.id, "BAD_FIELD", in_ns, "session must be 1 to 36 of A-Z a-z 0-9 . _ : -", path="session")
             return
         key = self.server.keys.find(req.key)
         nonce, self.nonce = self.nonce, ""
@@ -233,9 +245,15 @@ class Session(WSListener):
         self.is_dead = True
         self.outbox.close()
         self.transport.send_close(_code(code), reason.encode()[:120])
-        self.transport.disconnect()
         self.server.count_close(code)
-        self.engine.later(LINGER_NS, lambda: self.transport.disconnect(graceful=False))  # a peer that does not read
+        self._part()
+
+    def _part(self) -> None:
+        """Wait for the peer's close, but not for long: with its frames unread, an end now would take our close with it."""
+        self._leave()
+        if self.key is None:
+            self.transport.disconnect()
+        self.engine.later(LINGER_NS, lambda: self.transport.disconnect(graceful=False))
 
     def _too_slow(self) -> None:
         self.engine.soon(self._close_slow)
@@ -245,7 +263,7 @@ class Session(WSListener):
             self.is_dead = True
             self.server.count_close(4010)
             self.transport.send_close(_code(4010), b"too slow: resume from the last seq")
-            self.transport.disconnect(graceful=False)
+            self._part()
 
 
 def _code(code: int) -> WSCloseCode:

@@ -26,6 +26,7 @@ class RawClient(WSListener):
 
     def __init__(self, *, binary: bool = False) -> None:
         self.binary = binary
+        self.is_checked = True  # megabytes of the same answer need no validation each
         self.frames: list[Frame] = []
         self.close = 0
         self.gone = False
@@ -41,7 +42,8 @@ class RawClient(WSListener):
         if kind in (WSMsgType.TEXT, WSMsgType.BINARY):
             raw = frame.get_payload_as_bytes()
             assert (kind == WSMsgType.BINARY) == self.binary
-            CHECK("out", raw, msgpack=self.binary)
+            if self.is_checked:
+                CHECK("out", raw, msgpack=self.binary)
             self.frames.append(msgspec.msgpack.decode(raw) if self.binary else json.loads(raw))
         elif kind == WSMsgType.CLOSE:
             self.close = int.from_bytes(frame.get_payload_as_bytes()[:2], "big")
@@ -62,6 +64,15 @@ class RawClient(WSListener):
         CHECK("in", raw, msgpack=self.binary)
         self.send_raw(raw)
         return self.last_id
+
+    def stop_reading(self) -> None:
+        """Leave what comes in the socket."""
+        assert self.transport is not None
+        self.transport.underlying_transport.pause_reading()
+
+    def read_again(self) -> None:
+        assert self.transport is not None
+        self.transport.underlying_transport.resume_reading()
 
     def send_raw(self, raw: bytes, kind: WSMsgType | None = None) -> None:
         """Any bytes, unchecked."""
@@ -129,11 +140,15 @@ def sign(secret: bytes, aud: str, nonce: str, key: str, session: str) -> str:
     return base64.b64encode(hmac.digest(secret, text, "sha256")).decode()
 
 
-async def connect(url: str, *, offer: Sequence[str] = (JSON,)) -> RawClient:
-    """An open connection that has not logged in."""
+async def connect(url: str, *, offer: Sequence[str] = (JSON,), pongs: bool = True) -> RawClient:
+    """An open connection that has not logged in; one that does not answer pings without `pongs`."""
     client = RawClient(binary=offer[0] == MSGPACK)
     await ws_connect(
-        lambda: client, url, extra_headers={"Sec-WebSocket-Protocol": ", ".join(offer)}, max_frame_size=1 << 24
+        lambda: client,
+        url,
+        extra_headers={"Sec-WebSocket-Protocol": ", ".join(offer)},
+        max_frame_size=1 << 24,
+        enable_auto_pong=pongs,
     )
     return client
 

@@ -80,7 +80,8 @@ async def stream(world: World, account: str, session: str = "audit") -> list[Fra
         await client.frame("live")
         client.say("subscribe", account=account, after={"history": sync["history"], "seq": 0})
         await client.until(lambda: len(client.of("live")) == 2)
-        return [frame for frame in client.frames if "seq" in frame and "ts_ns" in frame]
+        begin = client.frames.index(client.of("sync")[1])
+        return [frame for frame in client.frames[begin:] if "seq" in frame and "ts_ns" in frame]
 
 
 async def audit(world: World) -> dict[str, list[Frame]]:
