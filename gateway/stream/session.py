@@ -249,7 +249,7 @@ class Session(WSListener):
         self._part()
 
     def _part(self) -> None:
-        """Wait for the peer's close, but not for long: with its frames unread, an end now would take our close with it."""
+        """Wait for the peer's close, but not for long: with its frames unread, an end now would lose ours."""
         self._leave()
         if self.key is None:
             self.transport.disconnect()

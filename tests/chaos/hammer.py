@@ -11,7 +11,7 @@ from picows import WSError
 
 from backstay import Gateway, Order, Refused, Stop, Unanswered
 from tests.integration.raw_client import CHECK, RawClient
-from tests.integration.world import World
+from tests.integration.world import World, pace
 
 SYMBOL = "CHAOSUSDT"
 OPEN_MAX = 40
@@ -41,7 +41,7 @@ class Market:
                 jump = 400 if self.rng.random() < 0.1 else 20
                 self.bid = min(14_000, max(6_000, self.bid + self.rng.randint(-jump, jump)))
                 await control.quote(SYMBOL, cents(self.bid), cents(self.bid + 2))
-                await asyncio.sleep(0.01)
+                await pace(stop, 0.01)
 
 
 def cents(px: int) -> str:
@@ -72,7 +72,7 @@ class Hammer:
                     self.told.refused += 1
                 except Unanswered:
                     self.told.unanswered += 1
-                await asyncio.sleep(self.rng.random() * 0.01)
+                await pace(stop, self.rng.random() * 0.01)
 
     async def _step(self, gw: Gateway) -> None:
         rng, bid = self.rng, self.market.bid
@@ -127,7 +127,7 @@ class RawHammer:
                 async with await self.world.client(self.told.account, "raw") as client:
                     await self._live(client, stop)
             except (OSError, WSError):  # killed under us; ConnectionError and TimeoutError are among them
-                await asyncio.sleep(0.05)
+                await pace(stop, 0.05)
 
     async def _live(self, client: RawClient, stop: asyncio.Event) -> None:
         after = {"history": self._history, "seq": len(self.events)} if self._history else None
@@ -149,7 +149,7 @@ class RawHammer:
                 else:
                     self.told.refused += 1
                 self._order = None
-                await asyncio.sleep(0.005)
+                await pace(stop, 0.005)
         finally:
             self._take(client)
 

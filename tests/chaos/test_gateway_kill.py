@@ -24,7 +24,7 @@ from gateway.clock import SystemClock
 from gateway.contracts.lint import StreamLint
 from tests.chaos.hammer import SYMBOL, Hammer, Market, RawHammer, Told
 from tests.integration.raw_client import Frame
-from tests.integration.world import World, audit, make_world
+from tests.integration.world import World, audit, make_world, pace
 
 KILLS = int(os.environ.get("BACKSTAY_KILLS", "5"))
 SEED = int(os.environ.get("BACKSTAY_SEED", "0")) or time.time_ns() % 1_000_000
@@ -111,9 +111,9 @@ async def storm(folder: Path, kills: int, seed: int) -> dict[str, int]:
             marks.append(time.monotonic())
             clients = [group.create_task(client.run(stop)) for client in (*hammers, raw)]
             for _ in range(kills):
-                await asyncio.sleep(0.1 + rng.random() * rng.choice((0.3, 1.5)))
+                await pace(stop, 0.1 + rng.random() * rng.choice((0.3, 1.5)))
                 await kill_and_restart(world, folder / "copy")
-            await asyncio.sleep(1)
+            await pace(stop, 1)
             stop.set()
             marks.append(time.monotonic())
             await asyncio.gather(*clients)

@@ -1,4 +1,4 @@
-"""Bad input over real sockets: each frame gets a coded error or a close with a reason, nothing changes, nobody is slowed."""
+"""Bad input over real sockets: each frame gets a coded error or a close with a reason, and nothing changes."""
 
 from __future__ import annotations
 

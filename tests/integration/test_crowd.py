@@ -1,4 +1,4 @@
-"""Crowds and bad manners: strangers, the slow, the silent, the flooding. Each ends with a reason; the others do not notice."""
+"""Crowds and bad manners: strangers, the slow, the silent, the flooding end with a reason; the others do not notice."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from tests.integration.conftest import Running
 from tests.integration.raw_client import JSON, connect, log_in, read_secret
 from tests.integration.test_bad_input import UPGRADE, order
-from tests.integration.world import World, audit, make_world, stream
+from tests.integration.world import World, audit, make_world, pace, stream
 
 STRANGERS = 1_500
 SYMBOL = "BADUSDT"
@@ -54,7 +54,7 @@ async def answers_until(world: World, stop: asyncio.Event) -> int:
         while not stop.is_set():
             assert (await client.ask("get", what="time"))["t"] == "res"
             count += 1
-            await asyncio.sleep(0.02)
+            await pace(stop, 0.02)
     return count
 
 
@@ -104,9 +104,7 @@ def test_a_session_more_than_the_key_may_have_is_refused(crowd: Crowd) -> None:
         for client in clients:
             async with client:
                 pass
-        async with asyncio.timeout(10):
-            while await world.scrape("backstay_sessions", '{state="authenticated"}'):
-                await asyncio.sleep(0.02)
+        await world.until_metric("backstay_sessions", '{state="authenticated"}', 0)
 
     crowd.run(scenario())
 
@@ -121,9 +119,7 @@ def test_a_silent_client_is_closed_4008_even_when_it_does_not_read(crowd: Crowd,
             assert await client.closed() == 4008
         else:
             client.stop_reading()
-            async with asyncio.timeout(10):
-                while await world.scrape("backstay_sessions", '{state="authenticated"}'):
-                    await asyncio.sleep(0.05)
+            await world.until_metric("backstay_sessions", '{state="authenticated"}', 0)
         async with client:
             pass
 
@@ -147,7 +143,7 @@ def test_a_slow_consumer_is_warned_closed_4010_and_resumes_without_a_gap(crowd: 
                 for _ in range(2_000):
                     if client.transport is None or not client.transport.underlying_transport.is_closing():
                         client.say("get", what="orders")
-                    await asyncio.sleep(0.01)
+                    await pace(stop, 0.01)
                     if not await world.scrape("backstay_sessions", '{state="authenticated"}') > 1:
                         break
                 client.read_again()

@@ -1,4 +1,4 @@
-"""The disk fails under a running gateway: nothing more is acknowledged, resting stops still fire, a restart tells the truth."""
+"""The disk fails under a running gateway: nothing more is acknowledged, stops still fire, a restart tells the truth."""
 
 from __future__ import annotations
 
@@ -107,9 +107,7 @@ async def fire(world: World) -> None:
     """Let the price fall through the stop, and see it reach the venue."""
     async with world.control() as control:
         await control.quote(SYMBOL, "94.00", "94.02")
-        async with asyncio.timeout(10):
-            while (await world.venue_positions()).get(SYMBOL, 0) != 0:
-                await asyncio.sleep(0.02)
+    await world.until_flat(SYMBOL)
 
 
 async def stays_protective(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import urllib.request
 from collections import Counter
@@ -39,6 +40,18 @@ class World(Deployment):
     async def scrape(self, name: str, labels: str = "") -> float:
         return await asyncio.to_thread(self.metric, name, labels)
 
+    async def until_metric(self, name: str, labels: str, value: float) -> None:
+        """Ask, and ask again, until the sample has this value."""
+        async with asyncio.timeout(20):
+            while await self.scrape(name, labels) != value:
+                pass
+
+    async def until_flat(self, symbol: str) -> None:
+        """Ask the venue, and ask again, until it holds nothing of the symbol for the gateway."""
+        async with asyncio.timeout(20):
+            while symbol in await self.venue_positions():
+                pass
+
     async def last_seq(self) -> int:
         """Number of the last record: equal before and after means that nothing changed at all."""
         return int(await self.scrape("backstay_journal_last_seq"))
@@ -70,6 +83,13 @@ class World(Deployment):
             if message["t"] == "positions":
                 writer.close()
                 return {item["sym"]: Decimal(item["qty"]) for item in message["items"] if Decimal(item["qty"])}
+
+
+async def pace(stop: asyncio.Event, seconds: float) -> None:
+    """The tempo of a load: go on after so long, or at once when it is to end."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stop.wait()
 
 
 async def stream(world: World, account: str, session: str = "audit") -> list[Frame]:
