@@ -103,10 +103,12 @@ def _account_paths() -> Json:
 def _halt_paths() -> Json:
     lift = _call("lift_halt", "Turn a kill switch off: takes two different keys.", notices.Halt, [_path("id"), _KEY])
     lift["responses"]["202"] = _json("asked for: a second, different key must confirm", notices.Halt)
+    halt = _call("halt", "Turn a kill switch on, at once.", notices.Halt, [_KEY], rest.HaltBody)
+    halt["responses"]["202"] = _json("in force, but the journal has stopped: set it again after the restart", notices.Halt)
     return {
         "/v1/halts": {
             "get": _call("halts", "The kill switches that are on.", rest.Halts),
-            "post": _call("halt", "Turn a kill switch on, at once.", notices.Halt, [_KEY], rest.HaltBody),
+            "post": halt,
         },
         "/v1/halts/{id}": {"delete": lift},
     }

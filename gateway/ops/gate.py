@@ -71,6 +71,10 @@ class Gate:
         """A mutation needs a journal that takes it."""
         if not self.engine.is_admitting:
             raise Refusal("JOURNAL_STOPPED")
+        self.must_not_drain()
+
+    def must_not_drain(self) -> None:
+        """A kill switch needs no disk, only a process that stays."""
         if self.stream.is_draining:
             raise Refusal("DRAINING")
 

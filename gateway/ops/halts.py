@@ -47,7 +47,7 @@ class HaltSwitches:
         return await self.gate.once(request, caller, lambda: self._set(caller, body))
 
     async def _set(self, caller: Caller, body: rest.HaltBody) -> web.Response:
-        self.gate.must_admit()
+        self.gate.must_not_drain()
         level = LEVELS.get(body.level)
         if level is None:
             raise Refusal("UNSUPPORTED", f"level {body.level} is not offered by this deployment", path="level")
@@ -63,6 +63,8 @@ class HaltSwitches:
             )
         except HaltRefused as refused:
             raise Refusal("BAD_FIELD", str(refused)) from refused
+        if not self.gate.engine.is_admitting:  # it acts all the same; a restart will not know of it
+            return respond(shown(halt), 202)
         await self.gate.committed()
         return respond(shown(halt))
 

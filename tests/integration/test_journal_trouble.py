@@ -16,11 +16,13 @@ from picows import WSError
 
 from gateway import boot
 from gateway.child import ChildFailed
+from gateway.commands.rest_client import RestClient
 from gateway.demo.deployment import Plan
 from tests.integration.raw_client import RawClient, connect
 from tests.integration.world import World, audit, stream
 
 SYMBOL = "DISKUSDT"
+ENDS = ("canceled", "expired", "fill")
 LATE = 60  # the operation that fails: after the start and the first orders
 
 
@@ -110,6 +112,28 @@ async def fire(world: World) -> None:
     await world.until_flat(SYMBOL)
 
 
+async def kill(world: World) -> None:
+    """A kill switch acts without a disk: what works at the venue is canceled there, the stop stays armed."""
+    async with RestClient(world.http_url, key="ops-1", secret=world.secret("ops-1")) as rest:
+        body = {"scope": "account:D0", "level": "cancel_all", "keep": "protective", "reason": "the disk is gone"}
+        assert (await rest.ask("POST", "/v1/halts", body, idempotency_key="k"))["level"] == "cancel_all"
+        assert rest.status == 202
+    async with asyncio.timeout(10):
+        while await asyncio.to_thread(open_at_the_venue, world):
+            pass
+
+
+def open_at_the_venue(world: World) -> set[str]:
+    """Ids of the orders that work there."""
+    found: set[str] = set()
+    for line in world.ledger_lines():
+        if line["dir"] == "out" and line["msg"]["t"] == "ack":
+            found.add(line["msg"]["id"])
+        elif line["dir"] == "out" and line["msg"]["t"] in ENDS:
+            found.discard(line["msg"]["id"])
+    return found
+
+
 async def stays_protective(world: World) -> None:
     """No new connection is taken, and whoever asks is told why."""
     with pytest.raises(WSError):
@@ -130,6 +154,8 @@ def test_when_the_disk_fails_clients_are_closed_stops_fire_and_the_restart_keeps
                 assert await other.closed() == 4011
                 told += [frame["cl_ord_id"] for frame in client.of("accepted")]
             await stays_protective(world)
+            assert open_at_the_venue(world)
+            await kill(world)
             await fire(world)
             last = await world.stop_gateway()
             assert last["stopped"]
