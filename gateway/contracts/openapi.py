@@ -104,7 +104,7 @@ def _halt_paths() -> Json:
     lift = _call("lift_halt", "Turn a kill switch off: takes two different keys.", notices.Halt, [_path("id"), _KEY])
     lift["responses"]["202"] = _json("asked for: a second, different key must confirm", notices.Halt)
     halt = _call("halt", "Turn a kill switch on, at once.", notices.Halt, [_KEY], rest.HaltBody)
-    halt["responses"]["202"] = _json("in force, but the journal has stopped: set it again after the restart", notices.Halt)
+    halt["responses"]["202"] = _json("in force, not on disk: set it again after the restart", notices.Halt)
     return {
         "/v1/halts": {
             "get": _call("halts", "The kill switches that are on.", rest.Halts),

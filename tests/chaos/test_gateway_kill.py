@@ -1,6 +1,6 @@
 """The gateway is killed with SIGKILL at random moments under load, again and again; everything is judged from outside.
 
-BACKSTAY_KILLS sets how many kills in a row (5 in the normal suite, 50 in the long form), BACKSTAY_SEED the seed.
+BACKSTAY_KILLS sets how many kills in a row (4 in the normal suite, 50 in the long form), BACKSTAY_SEED the seed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tests.chaos.hammer import SYMBOL, Hammer, Market, RawHammer, Told
 from tests.integration.raw_client import Frame
 from tests.integration.world import World, audit, make_world, pace
 
-KILLS = int(os.environ.get("BACKSTAY_KILLS", "5"))
+KILLS = int(os.environ.get("BACKSTAY_KILLS", "4"))
 SEED = int(os.environ.get("BACKSTAY_SEED", "0")) or time.time_ns() % 1_000_000
 SDK_ACCOUNTS = ("K0", "K1", "K2")
 RAW_ACCOUNT = "K3"

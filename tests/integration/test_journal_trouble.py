@@ -178,7 +178,7 @@ def test_on_a_full_disk_entries_are_refused_while_cancels_and_stops_go_on(tmp_pa
     small = tmp_path / "data" / "journal"
     small.mkdir(parents=True)
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(small)], check=False, capture_output=True
+        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(small)], check=False, capture_output=True
     )
     if mounted.returncode:
         pytest.skip(f"cannot mount a tmpfs: {mounted.stderr.decode()}")
