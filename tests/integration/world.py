@@ -92,9 +92,10 @@ async def pace(stop: asyncio.Event, seconds: float) -> None:
             await stop.wait()
 
 
-async def stream(world: World, account: str, session: str = "audit") -> list[Frame]:
+async def stream(world: World, account: str, session: str = "audit", *, is_checked: bool = True) -> list[Frame]:
     """Every event of the account from the first on, as a client sees it that resumes from nothing."""
     async with await world.client(account, session) as client:
+        client.is_checked = is_checked
         client.say("subscribe", account=account)
         sync = await client.frame("sync")
         await client.frame("live")
