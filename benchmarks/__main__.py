@@ -33,14 +33,24 @@ PARTS: dict[str, Part] = {
     "peers": peers.run,
 }
 PRIORITY = -10
+REALTIME_PRIORITY = 10
+REALTIME = ("ack", "wire")  # parts that leave their core idle most of the time
 DEFAULT = ("ack", "wire", "throughput", "micro", "restart")
 
 
-async def run(names: list[str], scale: Scale, outcome: Outcome) -> None:
+def schedule(is_realtime: bool) -> None:
+    """The class of client, echo and gateway: in the real-time one nothing else on the machine delays them."""
+    kind = os.SCHED_RR if is_realtime else os.SCHED_OTHER
+    os.sched_setscheduler(0, kind, os.sched_param(REALTIME_PRIORITY if is_realtime else 0))
+
+
+async def run(names: list[str], scale: Scale, outcome: Outcome, is_realtime: bool) -> None:
     """One part after the other; one that breaks is told and does not keep the others from running."""
     for name in names:
         begin = perf_counter_ns()
         try:
+            if is_realtime:
+                schedule(name in REALTIME)
             await PARTS[name](scale, outcome)
         except Exception as error:  # noqa: BLE001  # whatever a part fails with is its result
             traceback.print_exc()
@@ -54,6 +64,9 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="tiny sizes: shows only that everything works")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     parser.add_argument("--rounds", type=int, help="rounds of each comparison")
+    parser.add_argument(
+        "--realtime", action="store_true", help="on a shared machine, as root: let nothing else in between"
+    )
     asked = parser.parse_args()
     os.sched_setaffinity(0, {CLIENT_CPU})
     with contextlib.suppress(PermissionError):  # client, echo and gateway alike: what else runs here waits
@@ -63,7 +76,8 @@ def main() -> int:
         scale = msgspec.structs.replace(scale, rounds=asked.rounds)
     outcome = Outcome(machine=figures.machine())
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(run(asked.parts or list(DEFAULT), scale, outcome))
+        runner.run(run(asked.parts or list(DEFAULT), scale, outcome, asked.realtime))
+    outcome.machine["realtime"] = asked.realtime
     outcome.machine["load_after"] = [round(load, 2) for load in os.getloadavg()]
     figures.show(outcome)
     if asked.json:

@@ -76,7 +76,7 @@ async def pairs(
 
 def against_echo(part: str, name: str, ours: Sample, theirs: Sample) -> list[Figure]:
     """Ratios with their bars, and the absolute values in the notes."""
-    note = f"{ours.text()} µs, echo {theirs.text()}"
+    note = f"{ours.text()} µs, echo {theirs.text()}; quietest round {ours.quietest(theirs, 500):.2f} x"
     return [
         Figure(part, f"{name}, p50 to echo", ours.ratio(theirs, 500), "x", bar=BAR_P50, note=note),
         Figure(part, f"{name}, p99 to echo", ours.ratio(theirs, 990), "x", bar=BAR_P99),

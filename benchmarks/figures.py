@@ -76,6 +76,11 @@ class Sample:
         pairs = zip(self.rounds, floor.rounds, strict=True)
         return median(quantile(ours, per_mille) / quantile(theirs, per_mille) for ours, theirs in pairs)
 
+    def quietest(self, floor: Sample, per_mille: int) -> float:
+        """The ratio in the round in which the floor was lowest: the least disturbed one."""
+        at = min(range(len(floor.rounds)), key=lambda at: quantile(floor.rounds[at], 500))
+        return quantile(self.rounds[at], per_mille) / quantile(floor.rounds[at], per_mille)
+
 
 def machine() -> dict[str, Any]:
     """What the figures speak for."""

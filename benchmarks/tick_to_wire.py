@@ -141,7 +141,7 @@ def figures(name: str, ours: Sample, theirs: Sample, resting: int) -> list[Figur
     """Ratios with their bars."""
     note = (
         f"{ours.text()} / max {ours.worst_us():.0f} µs, echo {theirs.text()} / max {theirs.worst_us():.0f}; "
-        f"{resting:,} still rest"
+        f"quietest round {ours.quietest(theirs, 500):.2f} x; {resting:,} still rest"
     )
     return [
         Figure(PART, f"{name}, p50 to echo", ours.ratio(theirs, 500), "x", bar=BAR_P50, note=note),
