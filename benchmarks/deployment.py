@@ -24,6 +24,7 @@ CORES = sorted(os.sched_getaffinity(0))
 CLIENT_CPU, SERVER_CPU = CORES[0], CORES[-1]
 SYMBOL, BID, ASK = "AAA", "2000.00", "2000.01"
 ACCOUNT = KEY = "bench"
+STOP_S = 120.0
 SAMPLE = re.compile(r"^backstay_(\w+?)(?:_total)?(\{[^}]*\})? ([0-9.e+-]+)$", re.MULTILINE)
 
 # Limits that no run comes near: what is measured is the price of the checks, not their refusals.
@@ -146,9 +147,9 @@ class Deployment:
             await asyncio.sleep(0.02)
 
     async def stop(self) -> None:
-        """SIGTERM."""
+        """SIGTERM, and time for the snapshot of a long history."""
         if self._gateway is not None:
-            await self._gateway.stop()
+            await self._gateway.stop(STOP_S)
 
     async def kill(self) -> None:
         """SIGKILL: no snapshot is written."""

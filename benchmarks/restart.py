@@ -40,6 +40,10 @@ async def run(scale: Scale, outcome: Outcome) -> None:
                 f"replayed; {gateway.ready['boot_ms'] / 1000:.1f} s of it recovery and replay"
             )
             outcome.figures.append(Figure(PART, name, gateway.ready_s, "s", bar=BAR_S, note=note))
+            begin = perf_counter_ns()
             await gateway.stop()
+            outcome.remarks.append(
+                f"restart: orderly end with its snapshot in {(perf_counter_ns() - begin) / 1e9:.1f} s"
+            )
     finally:
         await gateway.close()

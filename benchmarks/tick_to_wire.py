@@ -169,7 +169,8 @@ def explain(name: str, ours: Sample, theirs: Sample, before: dict[str, float], a
     mean = mean_us(before, after, "tick_to_wire_latency")
     collections = round(after["collection_seconds_count"] - before["collection_seconds_count"])
     commits = round(after["journal_commits"] - before["journal_commits"])
-    place = "outside the gateway: the machine" if inside < slow / 2 else "inside the gateway"
+    around = "around that interval: the machine, or a loop still busy with the turn before"
+    place = around if inside < slow / 2 else "inside that interval"
     return (
         f"tick to wire, {name}: {slow} of {len(values)} above {SLOW_US} µs from outside (echo: {echo_slow}); inside "
         f"the gateway, from read to write, {inside} (mean {mean:.1f} µs). Meanwhile: {collections} collections, "
