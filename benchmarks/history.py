@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 from collections.abc import Iterable
 from pathlib import Path
@@ -91,7 +92,8 @@ class History:
         state.take_effects(state.seq)
 
     def close(self) -> int:
-        """End the journal; returns its last sequence."""
+        """End the journal; returns its last sequence. Nothing of it is left for the disk to do later."""
         self.hand_over()
         self.writer.close()
+        os.sync()
         return int(self.state.seq)
