@@ -103,6 +103,7 @@ class Engine:
         self.on_journal_stopped: Callable[[], None] = lambda: None
         self._in_report_batch = False
         self._is_flush_due = False
+        self._lazy_since_ns = 0  # age of the oldest record that waits for company
         self._durable_waits: deque[tuple[int, Callable[[], None]]] = deque()
 
     # --- records -----------------------------------------------------------------------------------------------------
@@ -111,6 +112,7 @@ class Engine:
         """Hand the turn's records to the journal; without durability, act on them at once."""
         state = self.state
         until = state.seq
+        self._lazy_since_ns = 0
         while state.has_records():
             if not self.is_admitting:
                 state.placed(0)  # protect-only: the journal has ended, the watching has not
@@ -147,13 +149,20 @@ class Engine:
 
         A commit of their own would stand in the way of the next order's: the disk does one at a time.
         """
-        if self.state.has_records() and not self._is_flush_due:
-            self._is_flush_due = True
-            self.later(LAZY_NS, self._flush_due)
+        if self.state.has_records():
+            if not self._lazy_since_ns:
+                self._lazy_since_ns = self.clock.mono_ns()
+            if not self._is_flush_due:
+                self._is_flush_due = True
+                self.later(LAZY_NS, self._flush_due)
 
     def _flush_due(self) -> None:
+        """The timer may be early, and a turn since may have taken what it was set for: only age counts."""
         self._is_flush_due = False
-        self.flush()
+        if self._lazy_since_ns and self.clock.mono_ns() - self._lazy_since_ns < LAZY_NS:
+            self.flush_later()
+        else:
+            self.flush()
 
     def on_durable(self) -> None:
         """The journal's writer has made progress."""

@@ -28,6 +28,7 @@ constexpr uint32_t kMarkClean = 1, kMarkUnsynced = 2;
 constexpr int64_t kAhead = 2;      // segments kept ready: one to rotate into, one in reserve for a full disk
 constexpr int64_t kMarkEvery = 10000000;  // ns; a mark in each batch would cost a second block: 15 % of a commit
 constexpr int64_t kBurst = 16;     // commits in a row above the bound before pacing starts
+constexpr int64_t kUnsyncedGaps = 16;  // unsynced writes gather for this many of the longest gaps between synced ones
 constexpr int kBuckets = 64 * 8;
 
 using Crc = uint32_t (*)(const void*, Py_ssize_t, uint32_t);
@@ -200,6 +201,7 @@ class Commit {
     int64_t file_segment_ = 1, file_offset_ = kPage, synced_end_ = kPage, marked_end_ = -1;
     uint64_t written_seq_ = 0, synced_seq_ = 0, mark_number_ = 0;
     int64_t last_start_ns_ = 0, credit_ns_ = 0, slow_gap_ns_ = 0, marked_ns_ = 0;
+    int64_t interval_ns_ = 1000000000;  // between two commits, of late
     bool mark_failed_ = false;
 
     static void name_of(int64_t segment, char out[32]) { std::snprintf(out, 32, "%08lld.seg", (long long)segment); }
@@ -380,7 +382,9 @@ class Commit {
     }
 
     int write_part(const char* data, int64_t size, uint64_t last_seq) {
-        last_start_ns_ = mono_ns();
+        int64_t now = mono_ns();
+        interval_ns_ += (now - last_start_ns_ - interval_ns_) / 16;
+        last_start_ns_ = now;
         credit_ns_ = (credit_ns_ > last_start_ns_ ? credit_ns_ : last_start_ns_) + 1000000000 / o.syncs_per_s_max;
         if (device.write_all(OP_PWRITE, file_, data, size, file_offset_) != 0) return note(OP_PWRITE, errno);
         file_offset_ += size;
@@ -413,18 +417,20 @@ class Commit {
         return 0;
     }
 
-    // Device pacing. Unsynced writes have nobody who waits for them: one a millisecond spares the loop a wake-up for each record.
+    // Device pacing. Unsynced writes have nobody who waits for them: they gather,
+    // which spares the loop a wake-up for each record.
     // Synced ones go at once while fewer commits are asked than the bound (with a burst of kBurst above it), else at the bound;
     // a gap that doubles with each slow sync and fades with the fast ones, because a virtual disk stalls when synced too often.
     int64_t due_ns() const {
-        if (!o.fsync) return last_start_ns_ + o.gap_ns_max;
+        if (!o.fsync) return last_start_ns_ + kUnsyncedGaps * o.gap_ns_max;
         int64_t by_rate = credit_ns_ - kBurst * (1000000000 / o.syncs_per_s_max), by_slowness = last_start_ns_ + slow_gap_ns_;
         int64_t due = by_rate > by_slowness ? by_rate : by_slowness, latest = last_start_ns_ + o.gap_ns_max;
         return due < latest ? due : latest;
     }
 
     void pace(int64_t took) {
-        if (took > o.slow_sync_ns) slow_gap_ns_ = slow_gap_ns_ ? slow_gap_ns_ * 2 : 250000;
+        bool is_asked_often = interval_ns_ < 1000000000 / o.syncs_per_s_max;  // else the slowness is not of our making
+        if (took > o.slow_sync_ns && is_asked_often) slow_gap_ns_ = slow_gap_ns_ ? slow_gap_ns_ * 2 : 250000;
         else slow_gap_ns_ = slow_gap_ns_ > 20000 ? slow_gap_ns_ - slow_gap_ns_ / 32 : 0;
         if (slow_gap_ns_ > o.gap_ns_max) slow_gap_ns_ = o.gap_ns_max;
     }
