@@ -25,6 +25,7 @@ from gateway.core.world import World
 from gateway.engine import Engine
 from gateway.feeds.binance import BinanceFeed, stream_url
 from gateway.journal.errors import JournalError
+from gateway.journal.recovery import Recovered
 from gateway.journal.writer import FaultPlan, JournalWriter
 from gateway.ops.server import OpsServer
 from gateway.options import FeedOptions
@@ -91,13 +92,7 @@ class Gateway:
         recovered = booted.recovered
         boot.configure(self.state, config, self.clock)
         folder = boot.journal_dir(config)
-        self.journal = JournalWriter(
-            str(folder), history_id=self.state.history, position=recovered.next_position, last_seq=recovered.last_seq,
-            epoch=self.state.epoch, segment_bytes=config.journal.segment_bytes, fsync=self.is_durable,
-            gap_ns_max=config.journal.commit_gap_us_max * 1_000, fault=self.fault,
-        )  # fmt: skip
-        if config.gateway.pin_cpu >= 0:
-            os.sched_setaffinity(0, {config.gateway.pin_cpu})  # this thread alone: the journal's run elsewhere
+        self._open_journal(folder, recovered)
         self.events = boot.EventReader(folder)
         self.adapter = SimAdapter(
             self._adapter_config(), self, mono_ns=self.clock.mono_ns, wall_ns=self.clock.wall_ns, rng=Random()
@@ -129,6 +124,20 @@ class Gateway:
         boot_ms = booted.took_ns // 1_000_000
         log.info("gateway is up", ws_port=ws_port, http_port=http_port, seq=self.state.seq, replayed=booted.replayed)
         return Ready(ws_port, http_port, recovered.last_seq, digest, booted.replayed, boot_ms)
+
+    def _open_journal(self, folder: Path, recovered: Recovered) -> None:
+        """With `pin_cpu` the loop gets that core and the journal's threads keep off it."""
+        config, pin = self.config, self.config.gateway.pin_cpu
+        cores = os.sched_getaffinity(0)
+        if pin >= 0 and cores - {pin}:
+            os.sched_setaffinity(0, cores - {pin})  # threads inherit it
+        self.journal = JournalWriter(
+            str(folder), history_id=self.state.history, position=recovered.next_position, last_seq=recovered.last_seq,
+            epoch=self.state.epoch, segment_bytes=config.journal.segment_bytes, fsync=self.is_durable,
+            gap_ns_max=config.journal.commit_gap_us_max * 1_000, fault=self.fault,
+        )  # fmt: skip
+        if pin >= 0:
+            os.sched_setaffinity(0, {pin})
 
     def _keys(self) -> KeyRing:
         accounts = [account.name for account in self.config.accounts]

@@ -3,6 +3,7 @@
 The life of an order is order-api section 7; `is_allowed` is its table. Twin: `hotpath/ref/orders.py`.
 """
 from libc.stdlib cimport calloc, free
+from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.string cimport memcmp, memcpy, memset
 from libc.stdint cimport int64_t, uint64_t, uint32_t, uint8_t
 from hotpath.enums cimport *
@@ -94,6 +95,10 @@ cdef bint is_allowed(const OrderRow* row, int kind) noexcept nogil:
     if kind == Kind.CANCEL_REJECTED:
         return row.pending == Pending.PENDING_CANCEL
     return kind == Kind.CANCELED_EV or kind == Kind.EXPIRED_EV or kind == Kind.REJECTED_EV
+
+
+cdef object read_only(char* data, Py_ssize_t size):
+    return PyMemoryView_FromMemory(data, size, 0x100) if size else b""
 
 
 cdef class OrderTable:
@@ -312,19 +317,23 @@ cdef class OrderTable:
         """Row of an order by its client's name, -1 when the account never used it."""
         return self.find(account, cl_ord_id, len(cl_ord_id))
 
-    def dump(self) -> bytes:
-        """Canonical bytes of the whole table: equal states give equal bytes."""
+    def parts(self) -> list:
+        """Canonical bytes of the whole table in four pieces, the large ones as views that are valid until it changes."""
         cdef ExecSet* execs = <ExecSet*>self.execs
         texts = b"".join(len(t).to_bytes(4, "little") + t for t in self.texts)
         head = b"".join(
             n.to_bytes(8, "little") for n in (self.count, self.open_count, execs.size(), len(self.texts), len(texts))
         )
-        return (
-            head
-            + texts
-            + (<const char*>self.rows)[: <Py_ssize_t>self.count * <Py_ssize_t>sizeof(OrderRow)]
-            + execs.data()[: <Py_ssize_t>execs.size() * <Py_ssize_t>sizeof(Exec)]
-        )
+        return [
+            head,
+            texts,
+            read_only(<char*>self.rows, <Py_ssize_t>self.count * <Py_ssize_t>sizeof(OrderRow)),
+            read_only(<char*>execs.data(), <Py_ssize_t>execs.size() * <Py_ssize_t>sizeof(Exec)),
+        ]
+
+    def dump(self) -> bytes:
+        """The bytes of `parts`: equal states give equal bytes."""
+        return b"".join(self.parts())
 
     def load(self, data: bytes) -> None:
         """Rebuild an empty table from `dump` bytes; raises ValueError when they do not fit."""

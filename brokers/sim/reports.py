@@ -39,7 +39,6 @@ class ReportReader:
         self._history = history
         self._note_exec_seq = note_exec_seq
         self._makers: dict[type[m.Message], Callable[[Any, dict[str, Any]], ports.Report]] = {
-            m.Ack: lambda message, head: ports.ReportNew(**head),
             m.Fill: self._trade,
             m.Canceled: lambda message, head: ports.ReportCanceled(cum_qty_e9=to_e9(message.cum), **head),
             m.Expired: lambda message, head: ports.ReportExpired(cum_qty_e9=to_e9(message.cum), **head),
@@ -55,6 +54,8 @@ class ReportReader:
         """A report, or the session message that the line is. What cannot be read is a ReportUnknown."""
         try:
             message: m.Message = _decoder.decode(line)
+            if type(message) is m.Ack:  # one for each order: straight, without a table
+                return self._new(message, line)
             make = self._makers.get(type(message))
             if make is None:
                 return message
@@ -62,12 +63,23 @@ class ReportReader:
         except (ValueError, RecursionError) as error:
             return ports.ReportUnknown(order=None, rev=0, venue_ns=0, raw=line, text=str(error)[:200])
 
+    def _new(self, ack: m.Ack, line: bytes) -> ports.Report:
+        id = ack.id.encode()
+        order, rev = self._ours(id)
+        return ports.ReportNew(
+            order=order, rev=rev, venue_ns=ack.ts, raw=line, broker_cl_ord_id=id, broker_order_id=ack.oid.encode()
+        )
+
+    def _ours(self, id: bytes) -> tuple[int | None, int]:
+        """Row and revision that an id names; (None, 0) for an order of another shard or history, or of nobody's."""
+        parts = decode_broker_id(id)
+        if parts is None or parts[0] != self._shard or parts[1] != self._history:
+            return None, 0
+        return parts[2], parts[3]
+
     def _head(self, message: Any, line: bytes) -> dict[str, Any]:
         id = message.id.encode()
-        parts = decode_broker_id(id)
-        order, rev = None, 0
-        if parts is not None and parts[0] == self._shard and parts[1] == self._history:
-            order, rev = parts[2], parts[3]
+        order, rev = self._ours(id)
         return {
             "order": order,
             "rev": rev,

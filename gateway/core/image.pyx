@@ -10,7 +10,7 @@ from risk.halts import HaltBook
 
 
 def image_of(State s not None) -> list:
-    """The parts of the canonical bytes; two states are equal when these are."""
+    """The parts of the canonical bytes; two states are equal when these are. Large ones are views: use them at once."""
     cdef Py_ssize_t accounts = len(s.account_names)
     instruments = []
     for row, symbol in enumerate(s.quotes.symbols[: s.quotes.count]):
@@ -21,7 +21,7 @@ def image_of(State s not None) -> list:
                  sorted(s.limit_versions.items())))
     seqs = (<const char*>s.acct_seqs)[: accounts * 8] if accounts else b""
     answered = pack((list(s.revisions.items()), list(s.batches.items())))
-    return [head, pack(instruments), seqs, answered, s.gate.dump(), s.orders.dump()]
+    return [head, pack(instruments), seqs, answered, s.gate.dump(), *s.orders.parts()]
 
 
 def fill(State s not None, bytes data not None) -> None:
@@ -35,7 +35,7 @@ def fill(State s not None, bytes data not None) -> None:
         size = int.from_bytes(data[at : at + 8], "little")
         parts.append(data[at + 8 : at + 8 + size])
         at += 8 + size
-    if len(parts) != 6 or at != len(data):
+    if len(parts) != 9 or at != len(data):
         raise ValueError("snapshot content has the wrong shape")
     shard, s.epoch, history, s.seq, s.last_wall_ns, s.events, names, halts, versions = unpack(parts[0])
     if shard != s.shard:
@@ -53,7 +53,7 @@ def fill(State s not None, bytes data not None) -> None:
     s.batches.update((tuple(key), value) for key, value in batches)
     part = parts[4]
     s.gate.load(part, len(part))
-    s.orders.load(parts[5])
+    s.orders.load(b"".join(parts[5:]))
     for row in range(s.orders.count):
         order = &s.orders.rows[row]
         if not is_done(order.ord_status):

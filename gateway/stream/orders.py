@@ -35,19 +35,12 @@ class OrderRequests:
     def _account(self, req: Any, in_ns: int) -> int:
         """Row of the account that the request means; -1 when it was refused."""
         session = self.session
-        key = session.key
-        assert key is not None  # handlers run after login only
-        name = req.account
-        if name is None:
-            if len(key.accounts) != 1:
-                session.refuse(req.id, "ACCOUNT_DENIED", in_ns, "name the account: the key has several", path="account")
-                return -1
-            (name,) = key.accounts
-        row = self.engine.state.accounts.get(name)
-        if row is None or name not in key.accounts:
-            session.refuse(req.id, "ACCOUNT_DENIED", in_ns, path="account")
-            return -1
-        return int(row)
+        row = session.rows.get(req.account)
+        if row is not None:
+            return row
+        text = "name the account: the key has several" if req.account is None else ""
+        session.refuse(req.id, "ACCOUNT_DENIED", in_ns, text, path="account")
+        return -1
 
     def _admit(self, req: Any, in_ns: int, allowed: bool, bucket: Bucket | None) -> int:
         """Row of the account when scope, journal and rate let the request through, else -1. No bucket: paid later."""
@@ -61,10 +54,11 @@ class OrderRequests:
         if not self.engine.is_admitting:
             session.refuse(req.id, "JOURNAL_STOPPED", in_ns)
             return -1
-        if self.engine.backlog_bytes > (CANCEL_BACKLOG_BYTES if bucket is session.key.cancel else 0):  # type: ignore[union-attr]
+        is_cancel = bucket is session.key.cancel  # type: ignore[union-attr]
+        if self.engine.is_backed_up and self.engine.backlog_bytes > (CANCEL_BACKLOG_BYTES if is_cancel else 0):
             session.refuse(req.id, "BUSY", in_ns, "the disk is behind: ask again in a moment")
             return -1
-        if bucket is not session.key.cancel and self.engine.journal.is_low:  # type: ignore[union-attr]
+        if not is_cancel and self.engine.journal.is_low:
             session.refuse(req.id, "JOURNAL_STOPPED", in_ns, "the disk is full: the rest is for cancels and fills")
             return -1
         if session.server.is_draining:
@@ -74,7 +68,7 @@ class OrderRequests:
 
     def _pay(self, req: Any, in_ns: int, bucket: Bucket, count: int = 1) -> bool:
         """Take the request's tokens, or refuse it."""
-        self.left = bucket.take(self.engine.clock.mono_ns(), count)
+        self.left = bucket.take(self.session.last_rx_ns, count)
         if self.left < 0:
             self.session.refuse(req.id, "RATE_LIMITED", in_ns, retry_ns=bucket.wait_ns(), left=0)
             return False

@@ -51,6 +51,7 @@ class Session(WSListener):
         self.key: Key | None = None
         self.name = ""
         self.name_bytes = b""
+        self.rows: dict[str | None, int] = {}  # accounts that the key may use; None: the one meant when none is named
         self.nonce = ""
         self.last_id = 0
         self.last_rx_ns = 0
@@ -189,6 +190,10 @@ class Session(WSListener):
             self.close(4003 if code == "KEY_REVOKED" else 4001, error_kind(code).text)
             return
         self.key = key
+        rows = self.engine.state.accounts
+        self.rows = {name: rows[name] for name in key.accounts if name in rows}
+        if len(key.accounts) == 1 and self.rows:
+            self.rows[None] = next(iter(self.rows.values()))
         self.name = req.session
         self.name_bytes = req.session.encode()
         self.server.logged_in(self)

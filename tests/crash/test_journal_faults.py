@@ -178,10 +178,11 @@ def test_a_loop_that_never_waits_meets_back_pressure_and_loses_nothing() -> None
         refused = seq = 0
         with writing(directory, **SEGMENT) as writer:
             waiter = Waiter(writer)
-            while seq < 3000:
+            runs = [(run_of(range(first, first + 15)), first + 14) for first in range(1, 3000, 15)]
+            while seq < 3000:  # each run is a good part of the buffer: no disk keeps up with it
                 try:
-                    writer.submit(run_of([seq + 1]), seq + 1)
-                    seq += 1
+                    writer.submit(*runs[seq // 15])
+                    seq += 15
                 except JournalFull:
                     refused += 1
                     waiter.wait(writer.durable_seq + 1)
