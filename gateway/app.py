@@ -23,6 +23,7 @@ from gateway.contracts import notices
 from gateway.contracts.asyncapi import spec_sha256
 from gateway.core.world import World
 from gateway.engine import Engine
+from gateway.errors import starting
 from gateway.feeds.binance import BinanceFeed, stream_url
 from gateway.journal.errors import JournalError
 from gateway.journal.recovery import Recovered
@@ -309,7 +310,9 @@ def run(
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, gateway.stopping.set)
-        announce(await gateway.start())
+        with starting("the gateway"):
+            ready = await gateway.start()
+        announce(ready)
         await gateway.stopping.wait()
         digest = await gateway.stop()
         announce(Stopped(stopped=True, seq=gateway.state.seq, digest=digest))

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import typer
 
 from gateway.commands import demo, journal, keys, kill, orders, processes
-from gateway.commands.answer import BROKEN, REFUSED, USAGE, errors
-from gateway.errors import ConfigError, GatewayError
+from gateway.commands.answer import BROKEN, REFUSED, USAGE, errors, say_json
+from gateway.errors import CannotStart, ConfigError, GatewayError
 from gateway.journal.errors import JournalCorrupt
 
 app = typer.Typer(
@@ -30,15 +30,23 @@ app.add_typer(keys.app, name="keys")
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the `backstay` command; ends with SystemExit. None: the arguments of the process."""
+    as_json = "--json" in (sys.argv[1:] if arguments is None else arguments)
     try:
         app(arguments)
     except ConfigError as error:
-        for problem in error.problems:
-            errors.print(problem, style="red", highlight=False, markup=False)
-        sys.exit(USAGE)
+        sys.exit(_say(USAGE, "CONFIG", error.problems, as_json=as_json))
     except JournalCorrupt as error:
-        errors.print(str(error), style="red", highlight=False, markup=False)
-        sys.exit(BROKEN)
+        sys.exit(_say(BROKEN, "JOURNAL_CORRUPT", [str(error)], as_json=as_json))
     except GatewayError as error:
-        errors.print(str(error), style="red", highlight=False, markup=False)
-        sys.exit(REFUSED)
+        code = "CANNOT_START" if isinstance(error, CannotStart) else "FAILED"
+        sys.exit(_say(REFUSED, code, [str(error)], as_json=as_json))
+
+
+def _say(status: int, code: str, lines: Sequence[str], *, as_json: bool) -> int:
+    """What went wrong: a line of JSON on standard output, or plain lines on standard error; the exit status."""
+    if as_json:
+        say_json({"error": code, "text": "; ".join(lines), "detail": lines})
+        return status
+    for line in lines:
+        errors.print(line, style="red", highlight=False, markup=False, soft_wrap=True)
+    return status

@@ -129,13 +129,25 @@ def _value(kind: Any, raw: Any, where: str, problems: list[str]) -> Any:
     try:
         return msgspec.convert(raw, kind)
     except msgspec.ValidationError as error:
-        problems.append(f"{where}: {_plain(str(error))}, not {raw!r}")
+        problems.append(f"{where}: {_choices(kind) or _plain(str(error))}, not {raw!r}")
         return msgspec.UNSET
+
+
+def _choices(kind: Any) -> str:
+    """What an option with a fixed set of words, or a list of such, may say; empty for any other."""
+    bare = _bare(kind)
+    is_list = get_origin(bare) is tuple
+    words = _bare(get_args(bare)[0]) if is_list else bare
+    if get_origin(words) is not Literal:
+        return ""
+    return ("expected a list of " if is_list else "expected one of ") + ", ".join(
+        repr(word) for word in get_args(words)
+    )
 
 
 def _plain(text: str) -> str:
     for pattern, form in FORMS.items():
-        text = text.replace(f"`str` matching regex {pattern!r}", f"a {form}")
+        text = text.replace(f"`str` matching regex {pattern!r}", f"{'an' if form[0] in 'aeiou' else 'a'} {form}")
     return text[:1].lower() + text[1:].replace("`", "")
 
 

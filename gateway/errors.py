@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 
 class GatewayError(Exception):
@@ -15,3 +16,18 @@ class ConfigError(GatewayError):
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(self.problems))
+
+
+class CannotStart(GatewayError):
+    """The machine refused what a process needs before it serves anyone: a port, a folder, a file."""
+
+
+@contextmanager
+def starting(who: str) -> Iterator[None]:
+    """While `who` comes up, an OSError is such a refusal and is told in one line."""
+    try:
+        yield
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise CannotStart(f"{who} cannot start: {error.filename}: {reason}" if error.filename else
+                          f"{who} cannot start: {reason}") from error  # fmt: skip

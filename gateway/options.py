@@ -346,6 +346,9 @@ DEFAULT_KEYS = (
     KeyOptions(
         name="demo", kind="hmac", secret_file="keys/demo.secret", create=True, scopes=("read", "trade"), accounts=("*",)
     ),
+    # two of them, because lifting a kill switch takes two different keys
+    KeyOptions(name="ops", kind="hmac", secret_file="keys/ops.secret", create=True, scopes=("read", "ops")),
+    KeyOptions(name="ops-2", kind="hmac", secret_file="keys/ops-2.secret", create=True, scopes=("read", "ops")),
 )
 
 

@@ -8,20 +8,22 @@ import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 import structlog
 
 from gateway.child import Child, ChildFailed, command
-from gateway.commands.answer import say
+from gateway.commands.answer import BROKEN, REFUSED, USAGE, say
 from gateway.config import Config
 
 log = structlog.get_logger("supervisor")
 BACKOFF_FIRST_S = 0.2
 BACKOFF_MAX_S = 10.0
 STEADY_S = 10.0  # one that lived so long starts anew at the first step of the backoff
-VENUE_FEED = "sim"  # the feed of this name is the venue's own
-FINAL = (2, 3)  # usage and broken invariant: the same again would end the same
+TIMED_OUT = -1  # it was killed because it said nothing in time: the next try may be quicker
+VENUE_FEED = "sim"  # the feed of this name, at the venue's address, is the venue's own
+FINAL = (USAGE, BROKEN)  # usage and broken invariant: the same again would end the same
 
 
 class Kept:
@@ -29,9 +31,11 @@ class Kept:
 
     def __init__(
         self, name: str, argv: Callable[[], list[str]], on_ready: Callable[[dict[str, Any]], None],
-        on_final: Callable[[int], None],
+        on_final: Callable[[int], None], *, is_needed: bool,
     ) -> None:  # fmt: skip
+        """is_needed: when its very first start fails (a port taken, a folder closed), that is the end of it."""
         self.name = name
+        self._is_final_at_first = is_needed
         self.up = asyncio.Event()
         self._argv = argv
         self._on_ready = on_ready
@@ -48,7 +52,7 @@ class Kept:
             status = await self._once()
             if self._ending.is_set():
                 return
-            if status in FINAL:
+            if status in FINAL or (self._is_final_at_first and status == REFUSED):
                 self._on_final(status)
                 return
             backoff_s = BACKOFF_FIRST_S if loop.time() - began > STEADY_S else min(BACKOFF_MAX_S, backoff_s * 2)
@@ -66,9 +70,10 @@ class Kept:
             ready = await self._child.start()
         except ChildFailed as failed:
             log.error("child failed", child=self.name, why=str(failed))
-            return failed.status if failed.status is not None else 1
+            return TIMED_OUT if failed.status is None else failed.status
         log.info("child is up", child=self.name, pid=self._child.pid)
         self._on_ready({**ready, f"{self.name}_pid": self._child.pid})
+        self._is_final_at_first = False
         self.up.set()
         status = await exited
         self.up.clear()
@@ -105,9 +110,9 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stopping.set)
-        venue = Kept("venue", self._venue_argv, self._note, self._give_up)
-        gateway = Kept("gateway", self._gateway_argv, self._note, self._give_up)
-        snapshots = Kept("snapshot", self._snapshot_argv, self._note_worker, self._go_without)
+        venue = Kept("venue", self._venue_argv, self._note, self._give_up, is_needed=True)
+        gateway = Kept("gateway", self._gateway_argv, self._note, self._give_up, is_needed=True)
+        snapshots = Kept("snapshot", self._snapshot_argv, self._note_worker, self._go_without, is_needed=False)
         async with asyncio.TaskGroup() as group:
             group.create_task(venue.keep(), name="venue")
             stopped = group.create_task(self.stopping.wait(), name="stopping")
@@ -168,7 +173,7 @@ class Supervisor:
         host, ports = self.config.venue.host, self.ports
         settings: list[str] = []
         for at, feed in enumerate(self.config.feeds):
-            if feed.name == VENUE_FEED:
+            if feed.name == VENUE_FEED and urlsplit(feed.url).hostname == host:
                 settings += ["--set", f"feeds.{at}.url=ws://{host}:{ports['feed_port']}/stream?streams="]
         if not self._on_unix_socket():
             settings += ["--set", f"broker.sim.address=tcp://{host}:{ports['order_port']}"]

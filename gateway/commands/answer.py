@@ -8,11 +8,13 @@ from typing import Any, NoReturn
 
 import msgspec
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 DONE, REFUSED, USAGE, BROKEN = 0, 1, 2, 3
-console = Console()
+PIPED_COLUMNS = 200  # a program that reads the text gets each row on one line
+console = Console() if sys.stdout.isatty() else Console(width=PIPED_COLUMNS)
 errors = Console(stderr=True)
 
 
@@ -31,12 +33,14 @@ def say(value: Any, *, as_json: bool, text: str) -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """A table for a person."""
-    shown = Table(title=title, title_justify="left")
-    for column in columns:
-        shown.add_column(column, overflow="fold")
-    for row in rows:
-        shown.add_row(*("" if cell is None else str(cell) for cell in row))
+    """A table for a person: no column that is empty in all rows, so that it fits a terminal."""
+    lines = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    used = [at for at in range(len(columns)) if not lines or any(line[at] for line in lines)]
+    shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for at in used:
+        shown.add_column(columns[at], overflow="fold")
+    for line in lines:
+        shown.add_row(*(line[at] for at in used))
     console.print(shown)
 
 
@@ -45,5 +49,5 @@ def fail(status: int, code: str, text: str, *, as_json: bool, detail: Any = None
     if as_json:
         say_json({"error": code, "text": text, "detail": detail})
     else:
-        errors.print(f"{code}: {text}", style="red", highlight=False, markup=False)
+        errors.print(f"{code}: {text}", style="red", highlight=False, markup=False, soft_wrap=True)
     raise typer.Exit(status)

@@ -43,6 +43,10 @@ def demo(
     except (ChildFailed, TimeoutError, OSError, RuntimeError, ExceptionGroup) as error:
         errors.print(f"processes' log: {folder}", markup=False, highlight=False)
         fail(REFUSED, "DEMO_FAILED", _reason(error), as_json=as_json)
+    except KeyboardInterrupt:
+        if data_dir is None:
+            shutil.rmtree(folder)
+        raise
     if as_json:
         say_json(verdict)
     else:

@@ -24,6 +24,8 @@ def _folder(config: Path | None, data_dir: Path | None, folder: Path | None, as_
         folder = data_path(options, options.journal.dir)
     if not folder.is_dir():
         fail(REFUSED, "NO_JOURNAL", f"{folder} is not there", as_json=as_json)
+    if not any(folder.glob("*.seg")):
+        fail(REFUSED, "NO_JOURNAL", f"{folder} holds no segments", as_json=as_json)
     return folder
 
 

@@ -10,7 +10,7 @@ from uuid import uuid4
 import typer
 
 from gateway.commands.answer import say, say_json, table
-from gateway.commands.client import KeyName, SecretFile, run, secret_of
+from gateway.commands.client import Aud, KeyName, SecretFile, run, secret_of
 from gateway.commands.options import AsJson, DataDir
 
 app = typer.Typer(no_args_is_help=True, help="Kill switches: stop new orders, or cancel what works.")
@@ -30,11 +30,11 @@ class Keep(StrEnum):
 
 
 async def _ask(
-    url: str, key: str, secret: str, method: str, path: str, body: dict[str, Any] | None = None
+    url: str, key: str, secret: str, aud: str | None, method: str, path: str, body: dict[str, Any] | None = None
 ) -> dict[str, Any]:
     from gateway.commands.rest_client import RestClient
 
-    async with RestClient(url, key=key, secret=secret, session="kill") as rest:
+    async with RestClient(url, key=key, secret=secret, session="kill", aud=aud) as rest:
         name = None if method == "GET" else uuid4().hex
         return await rest.ask(method, path, body, idempotency_key=name)
 
@@ -49,13 +49,14 @@ def set_halt(
     key: KeyName = "ops",
     secret: SecretFile = None,
     data_dir: DataDir = None,
+    aud: Aud = None,
     as_json: AsJson = False,
 ) -> None:
     """Turn a kill switch on; it is in force, and on disk, when this returns."""
     body = {"scope": scope, "level": level.value, "reason": reason}
     if keep is not None:
         body["keep"] = keep.value
-    halt = run(_ask(url, key, secret_of(secret, key, data_dir), "POST", "/v1/halts", body), as_json=as_json)
+    halt = run(_ask(url, key, secret_of(secret, key, data_dir), aud, "POST", "/v1/halts", body), as_json=as_json)
     say(halt, as_json=as_json, text=f"{halt['halt_id']}: {halt['level']} on {halt['scope']}")
 
 
@@ -65,10 +66,11 @@ def list_halts(
     key: KeyName = "ops",
     secret: SecretFile = None,
     data_dir: DataDir = None,
+    aud: Aud = None,
     as_json: AsJson = False,
 ) -> None:
     """The kill switches that are on."""
-    found = run(_ask(url, key, secret_of(secret, key, data_dir), "GET", "/v1/halts"), as_json=as_json)
+    found = run(_ask(url, key, secret_of(secret, key, data_dir), aud, "GET", "/v1/halts"), as_json=as_json)
     if as_json:
         say_json(found)
         return
@@ -83,6 +85,7 @@ def lift(
     key: KeyName = "ops",
     secret: SecretFile = None,
     data_dir: DataDir = None,
+    aud: Aud = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask for a lifting, or, with a second key, confirm it."""
@@ -90,8 +93,8 @@ def lift(
 
     async def work() -> tuple[dict[str, Any], bool]:
         secret_file = secret_of(secret, key, data_dir)
-        halt = await _ask(url, key, secret_file, "DELETE", path)
-        still = await _ask(url, key, secret_file, "GET", "/v1/halts")
+        halt = await _ask(url, key, secret_file, aud, "DELETE", path)
+        still = await _ask(url, key, secret_file, aud, "GET", "/v1/halts")
         return halt, any(item["halt_id"] == halt_id for item in still["halts"])
 
     halt, is_on = run(work(), as_json=as_json)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 import typer
 
 from gateway.commands.answer import console, say, say_json, table
-from gateway.commands.client import KeyName, SecretFile, run, secret_of
+from gateway.commands.client import Aud, KeyName, SecretFile, run, secret_of
 from gateway.commands.options import AsJson, DataDir
 
 app = typer.Typer(no_args_is_help=True, help="Place, cancel and list orders.")
 Url = Annotated[str, typer.Option("--url", help="Order API of the gateway.", envvar="BACKSTAY_URL")]
-Account = Annotated[str | None, typer.Option("--account", help="Account, when the key has several.")]
+Account = Annotated[str, typer.Option("--account", help="Account to act for.", envvar="BACKSTAY_ACCOUNT")]
 Session = Annotated[str, typer.Option("--session", help="Name of this client; the same name takes over.")]
 DEFAULT_URL = "ws://127.0.0.1:8701/v1/ws"
 
@@ -38,12 +37,12 @@ class Wait(StrEnum):
     done = "done"
 
 
-def _client(url: str, key: str, secret: str | None, data_dir: Path | None, account: str | None, session: str) -> Any:
+def _client(url: str, key: str, secret: str, aud: str | None, account: str, session: str) -> Any:
     from backstay import Gateway
 
-    return Gateway(
-        url, key=key, secret=secret_of(secret, key, data_dir), account=account or "DEMO", session=session
-    )  # fmt: skip
+    if not url.startswith(("ws://", "wss://")):
+        raise typer.BadParameter(f"{url!r} is no ws:// or wss:// address", param_hint="--url")
+    return Gateway(url, key=key, secret=secret, aud=aud, account=account, session=session)
 
 
 def _plain(state: Any) -> dict[str, Any]:
@@ -79,7 +78,8 @@ def place(
     key: KeyName = "demo",
     secret: SecretFile = None,
     data_dir: DataDir = None,
-    account: Account = None,
+    aud: Aud = None,
+    account: Account = "DEMO",
     session: Session = "cli",
     as_json: AsJson = False,
 ) -> None:
@@ -95,7 +95,7 @@ def place(
         terms["cl_ord_id"] = cl_ord_id
 
     async def work() -> dict[str, Any]:
-        async with _client(url, key, secret, data_dir, account, session) as gw:
+        async with _client(url, key, secret_of(secret, key, data_dir), aud, account, session) as gw:
             order = await gw.place(side.value, symbol, qty, timeout=timeout, **terms)
             if wait is Wait.working:
                 await order.working(timeout=timeout)
@@ -119,7 +119,8 @@ def cancel(
     key: KeyName = "demo",
     secret: SecretFile = None,
     data_dir: DataDir = None,
-    account: Account = None,
+    aud: Aud = None,
+    account: Account = "DEMO",
     session: Session = "cli",
     as_json: AsJson = False,
 ) -> None:
@@ -130,7 +131,7 @@ def cancel(
     async def work() -> dict[str, Any]:
         from backstay._wire import requests as wire
 
-        async with _client(url, key, secret, data_dir, account, session) as gw:
+        async with _client(url, key, secret_of(secret, key, data_dir), aud, account, session) as gw:
             if every:
                 return _plain(await gw.cancel_all(symbol=symbol))
             return _plain(await gw.ask(wire.Cancel, {"cl_ord_id": cl_ord_id}, None))
@@ -147,14 +148,15 @@ def list_orders(
     key: KeyName = "demo",
     secret: SecretFile = None,
     data_dir: DataDir = None,
-    account: Account = None,
+    aud: Aud = None,
+    account: Account = "DEMO",
     session: Session = "cli",
     as_json: AsJson = False,
 ) -> None:
     """Open orders and those that were done lately."""
 
     async def work() -> list[dict[str, Any]]:
-        async with _client(url, key, secret, data_dir, account, session) as gw:
+        async with _client(url, key, secret_of(secret, key, data_dir), aud, account, session) as gw:
             return [_plain(gw.orders[name]) for name in gw.orders]
 
     orders = [order for order in run(work(), as_json=as_json) if status in (None, order["ord_status"])]
@@ -170,14 +172,15 @@ def positions(
     key: KeyName = "demo",
     secret: SecretFile = None,
     data_dir: DataDir = None,
-    account: Account = None,
+    aud: Aud = None,
+    account: Account = "DEMO",
     session: Session = "cli",
     as_json: AsJson = False,
 ) -> None:
     """What the account holds."""
 
     async def work() -> list[dict[str, Any]]:
-        async with _client(url, key, secret, data_dir, account, session) as gw:
+        async with _client(url, key, secret_of(secret, key, data_dir), aud, account, session) as gw:
             answer = await gw.query("positions")
             return [_plain(position) for position in answer.positions or []]
 

@@ -12,6 +12,7 @@ from gateway import logs
 from gateway.commands.answer import say, say_json
 from gateway.commands.options import AsJson, ConfigFile, DataDir, Settings, read_config
 from gateway.config import Config
+from gateway.errors import starting
 from gateway.venue import venue_config
 
 workers = typer.Typer(
@@ -21,9 +22,10 @@ workers = typer.Typer(
 
 def _start_logs(config: Config) -> None:
     options = config.logs
-    logs.configure(
-        level=options.level, as_json=options.format == "json", file=Path(options.file) if options.file else None
-    )
+    with starting("the log"):
+        logs.configure(
+            level=options.level, as_json=options.format == "json", file=Path(options.file) if options.file else None
+        )
 
 
 def gateway(
@@ -46,7 +48,8 @@ def venue(
 
     found = read_config(config, data_dir, settings)
     _start_logs(found)
-    run_venue(venue_config(found, os.environ))
+    with starting("the venue"):
+        run_venue(venue_config(found, os.environ))
 
 
 @workers.command("snapshot")
@@ -58,7 +61,9 @@ def snapshot(
 
     found = read_config(config, data_dir, settings)
     _start_logs(found)
-    raise typer.Exit(run(found, say_json))
+    with starting("the snapshot worker"):
+        status = run(found, say_json)
+    raise typer.Exit(status)
 
 
 def up(
@@ -73,6 +78,8 @@ def up(
     """Run venue, gateway and workers, restart what dies, end in order on SIGTERM or Ctrl-C; one log on stderr."""
     from gateway.supervisor import supervise
 
+    if ready_file is not None and not ready_file.parent.is_dir():
+        raise typer.BadParameter(f"{ready_file.parent} is not a folder", param_hint="--ready-file")
     found = read_config(config, data_dir, settings)
     _start_logs(found)
     raise typer.Exit(supervise(found, file=config, settings=settings or [], ready_file=ready_file, as_json=as_json))

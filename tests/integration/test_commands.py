@@ -13,7 +13,7 @@ import pytest
 
 from gateway.child import command
 from gateway.cli import main
-from tests.integration.command_line import environment
+from tests.integration.command_line import backstay_process, environment
 from tests.integration.conftest import Running
 
 pytestmark = pytest.mark.e2e
@@ -70,7 +70,12 @@ def test_a_refusal_exits_1_and_a_wrong_use_exits_2(running: Running) -> None:
     assert (status, answer["error"]) == (1, "UNKNOWN_SYMBOL")
     assert order(running, "place", "--side", "up", "--symbol", "BTCUSDT", "--qty", "1")[0] == 2
     assert order(running, "cancel")[0] == 2
-    assert backstay("check-config", "--set", "gateway.shard=99999")[0] == 2
+    assert order(running, "place", "--side", "buy", "--symbol", "BTCUSDT", "--qty", "abc")[1]["error"] == "BAD_VALUE"
+    assert order(running, "list", "--secret", "no-such-file")[0] == 2
+    assert backstay("order", "list", "--url", "http://127.0.0.1", "--secret", "hmac:AAAA")[0] == 2
+    status, answer = backstay("check-config", "--set", "gateway.shard=99999", "--set", "gateway.mode=soft")
+    assert (status, answer["error"], len(answer["detail"])) == (2, "CONFIG", 2)
+    assert "'paper', 'live'" in answer["text"]
     assert backstay("check-config", "--set", "gateway.shard")[0] == 2
 
 
@@ -96,7 +101,9 @@ def test_the_journal_is_verified_dumped_and_counted_while_it_grows(running: Runn
     assert status == 0
     assert [record["event"]["seq"] for record in records] == list(range(1, len(records) + 1))
     assert records[0]["event"]["order"]["symbol"] == "BTCUSDT"
-    assert backstay("journal", "verify", "--dir", f"{data_dir}/nothing")[0] == 1
+    for folder in (f"{data_dir}/nothing", f"{data_dir}/keys"):
+        status, answer = backstay("journal", "dump", "--dir", folder)
+        assert (status, answer["error"]) == (1, "NO_JOURNAL")
 
 
 def test_a_damaged_journal_exits_3(running: Running, tmp_path: Path) -> None:
@@ -122,6 +129,40 @@ def test_a_new_key_is_written_for_its_owner_only(tmp_path: Path, kind: str) -> N
     file.write_text('[[accounts]]\nname = "A1"\n' + made["config"])
     assert backstay("check-config", "--config", str(file))[1]["keys"] == ["k"]
     assert backstay("keys", "new", "--name", "k", "--out", str(out))[0] == 1
+
+
+def test_a_port_in_use_or_a_closed_folder_is_told_in_a_line_and_ends_up(running: Running, tmp_path: Path) -> None:
+    taken = f"gateway.http_port={running.deployment.http_port}"
+    settings = ["gateway.ws_port=0", taken, "venue.ws_port=0", "broker.sim.address=tcp://127.0.0.1:0"]
+    free = [word for setting in settings for word in ("--set", setting)]
+    for name in ("gateway", "up"):
+        ended = backstay_process(name, "--data-dir", str(tmp_path / name), *free)
+        assert (ended.returncode, "Traceback" in ended.stderr) == (1, False)
+        assert "the gateway cannot start" in ended.stderr
+        assert "already in use" in ended.stderr
+    closed = tmp_path / "closed"
+    closed.touch()
+    for name in ("gateway", "venue", "up"):
+        ended = backstay_process(name, "--data-dir", str(closed), *free)
+        assert (ended.returncode, "Traceback" in ended.stderr) == (1, False)
+        assert "cannot start" in ended.stderr
+
+
+def test_a_kill_switch_needs_no_configuration_on_paper(tmp_path: Path) -> None:
+    settings = ["gateway.ws_port=0", "gateway.http_port=0", "venue.ws_port=0", "broker.sim.address=tcp://127.0.0.1:0"]
+    free = [word for setting in settings for word in ("--set", setting)]
+    argv = command("up", "--json", "--data-dir", str(tmp_path), *free)
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment()) as process:
+        assert process.stdout is not None
+        url = f"http://127.0.0.1:{json.loads(process.stdout.readline())['http_port']}"
+        where = ("--url", url, "--data-dir", str(tmp_path))
+        status, halt = backstay("kill", "set", "--reason", "drill", *where)
+        assert (status, halt["level"]) == (0, "no_new")
+        assert backstay("kill", "lift", "--id", halt["halt_id"], *where)[1]["state"] == "requested"
+        lifted = backstay("kill", "lift", "--id", halt["halt_id"], "--key", "ops-2", *where)
+        assert lifted[1]["state"] == "lifted"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(TIMEOUT_S) == 0
 
 
 def test_up_starts_both_restarts_a_dead_gateway_and_ends_in_order(tmp_path: Path) -> None:

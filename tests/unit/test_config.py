@@ -15,6 +15,7 @@ from risk.limits import DEFAULTS
 
 ROOT = Path(__file__).resolve().parents[2]
 PUBLIC = "A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg="
+MADE_UP = {"name": "k", "kind": "hmac", "secret_file": "x", "create": True}
 
 
 def problems(**overlay: Any) -> list[str]:
@@ -152,7 +153,7 @@ def test_environment_that_names_nothing_or_no_value_is_an_error(name: str, text:
         ({"keys": [{"name": "k", "public": PUBLIC, "accounts": ["Z"]}]}, "no account 'Z'"),
         ({"keys": [{"name": "k", "public": PUBLIC, "networks": ["10.0.0.0/99"]}]}, "networks"),
         ({"keys": [{"name": "k", "public": PUBLIC, "not_before_ns": 5, "expires_ns": 5}]}, "not after not_before_ns"),
-        ({"gateway": {"mode": "live"}}, "not made up in live mode"),
+        ({"gateway": {"mode": "live"}, "keys": [MADE_UP]}, "not made up in live mode"),
         ({"gateway": {"ws_port": 8702}}, "is gateway.ws_port already"),
         ({"capacity": {"instruments": 1}}, "below the 4 instruments"),
         ({"capacity": {"orders": 1_024}}, "above capacity.orders"),
