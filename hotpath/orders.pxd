@@ -68,13 +68,14 @@ cdef class OrderTable:
     # Apply one order record. 0 ok, -1 a record that no sound journal holds (out of order, unknown row).
     cdef int apply(self, int kind, const char* payload, Py_ssize_t size, int64_t wall_ns) except -2
     cdef int _accept(self, const OrderEvent* ev, const AcceptedBody* body, int64_t wall_ns) except -2
-    cdef void _arrived(self, OrderRow* row, const OrderEvent* ev) noexcept
+    cdef void _arrived(self, OrderRow* row) noexcept
     cdef void _trade(self, OrderRow* row, const TradeBody* body) noexcept
     cdef void _break_trade(self, OrderRow* row, const TradeCanceledBody* body) noexcept
     cdef void _replace(self, OrderRow* row, int kind, const OrderEvent* ev, const ReplaceBody* body) noexcept
 
 cdef enum:
     OPEN_ASKS_MAX = 64
+    FIRST_REV = 1                        # of the id that an order is handed over under, whatever was changed before: durable with it
 
 cdef bint is_done(int ord_status) noexcept nogil
 cdef bint is_asked(const OrderRow* row, uint32_t rev) noexcept nogil         # the broker owes an answer about the revision

@@ -182,16 +182,16 @@ cdef class OrderTable:
         row = &self.rows[ev.order]
         if kind == Kind.TRADE:
             self._trade(row, <const TradeBody*>body)
-            self._arrived(row, ev)
+            self._arrived(row)
         elif kind == Kind.TRADE_CANCELED:
             self._break_trade(row, <const TradeCanceledBody*>body)
         elif kind == Kind.SENT_EV:
             row.was_sent = 1
-            row.broker_rev = ev.rev
+            row.broker_rev = FIRST_REV
         elif kind == Kind.NEW_EV:
             row.broker_order_id_size = (<const NewBody*>body).id_size
             memcpy(row.broker_order_id, (<const NewBody*>body).broker_order_id, 40)
-            self._arrived(row, ev)
+            self._arrived(row)
         elif kind == Kind.TRIGGERED:
             row.triggered = 1
             row.live_ns = wall_ns
@@ -210,7 +210,7 @@ cdef class OrderTable:
                 row.cancel_acct_seq = ev.acct_seq
         elif kind == Kind.RESTATED:
             row.owed_qty_e9 = (<const RestatedBody*>body).owed_qty_e9
-            self._arrived(row, ev)
+            self._arrived(row)
         elif kind == Kind.REQUEUED:
             row.was_sent = 0
             row.live_ns = wall_ns
@@ -253,11 +253,11 @@ cdef class OrderTable:
         self.open_count += 1
         return 0
 
-    cdef void _arrived(self, OrderRow* row, const OrderEvent* ev) noexcept:
+    cdef void _arrived(self, OrderRow* row) noexcept:
         """The broker has it, whether or not we saw it leave (a crash may have lost `sent`)."""
         if not row.was_sent:
             row.was_sent = 1
-            row.broker_rev = ev.rev
+            row.broker_rev = FIRST_REV
 
     cdef void _trade(self, OrderRow* row, const TradeBody* body) noexcept:
         bs_add_cost(&row.cost_lo, &row.cost_hi, body.last_qty_e9, body.last_px_e9)

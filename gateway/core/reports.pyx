@@ -8,7 +8,7 @@ from libc.stdint cimport INT64_MAX, int64_t, uint64_t, uint32_t, uint8_t, uint16
 from libc.string cimport memcpy, memset
 from brokers.ids cimport encode_id
 from hotpath.enums cimport *
-from hotpath.orders cimport OrderRow, first_asked, is_allowed, is_asked, is_done
+from hotpath.orders cimport FIRST_REV, OrderRow, first_asked, is_allowed, is_asked, is_done
 from hotpath.records cimport *
 from hotpath.checks cimport PairRow
 from hotpath.ticket cimport Ticket
@@ -95,7 +95,7 @@ cdef class Reports:
         cdef OrderRow* row = self._row(order)
         cdef Ticket t = Ticket.__new__(Ticket)
         cdef char name[24]
-        cdef uint32_t rev = row.ask_rev if replace else max(row.rev, 1)
+        cdef uint32_t rev = row.ask_rev if replace else (row.broker_rev if row.was_sent else FIRST_REV)
         cdef int64_t px = row.ask_px_e9 if replace else row.terms.px_e9
         encode_id(name, s.shard, s.history_tag, order, rev)
         t.order = order
@@ -103,7 +103,7 @@ cdef class Reports:
         t.broker_cl_ord_id = name[:17]
         t.orig_broker_cl_ord_id = b""
         if row.was_sent:
-            encode_id(name, s.shard, s.history_tag, order, max(row.broker_rev, 1))
+            encode_id(name, s.shard, s.history_tag, order, row.broker_rev)
             t.orig_broker_cl_ord_id = name[:17]
         t.broker_order_id = row.broker_order_id[: row.broker_order_id_size]
         t.symbol = s.names.symbols[row.terms.instrument].text[: s.names.symbols[row.terms.instrument].size]
@@ -154,7 +154,7 @@ cdef class Reports:
         body.wire_ns = max(0, after_ns - row.live_ns)
         body.protective = row.terms.reduce_only
         body.id_size = 17
-        encode_id(body.broker_cl_ord_id, s.shard, s.history_tag, order, max(row.rev, 1))
+        encode_id(body.broker_cl_ord_id, s.shard, s.history_tag, order, FIRST_REV)
         return <int64_t>s.commit(Kind.SENT_EV, sizeof(SentBody))
 
     # --- words of the broker -------------------------------------------------------------------------------------

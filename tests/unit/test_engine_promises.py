@@ -1,0 +1,249 @@
+"""What the engine promises at the seams: between acceptance and disk, over an outage, a crash, a kill, a day's end."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from gateway.contracts.requests import BatchItem, CancelItem, PlaceItem, ReplaceItem, Trigger
+from gateway.core.intake import Refusal
+from gateway.core.state import State
+from hotpath.enums import HaltLevel, HaltScope, OrdStatus, Reason
+from tests.property.order_world import E9
+from tests.unit.engine_rig import WALL_NS, Rig
+
+HOUR_NS = 3_600 * 10**9
+
+
+@pytest.fixture
+def rig() -> Rig:
+    found = Rig()
+    found.up()
+    return found
+
+
+def kill(rig: Rig, level: HaltLevel = HaltLevel.REDUCE_ONLY) -> Any:
+    return rig.engine.halts.set(HaltScope.GLOBAL, 0, level, actor="ops", reason="test", keep_protective=True)
+
+
+def restarted(rig: Rig, *, is_clean: bool = False) -> Rig:
+    """A new process over what was on disk."""
+    state = State(shard=0, orders=rig.state.orders.capacity, accounts=2, instruments=2)
+    at, end = 4096, len(rig.journal.data)
+    durable = rig.journal.durable_seq
+    while at < end and int.from_bytes(rig.journal.data[at + 8 : at + 16], "little") <= durable:
+        at += (int.from_bytes(rig.journal.data[at : at + 4], "little") + 7) // 8 * 8
+    state.replay(memoryview(bytes(rig.journal.data[4096:at])), 4096)
+    fresh = Rig(state)
+    fresh.engine.recover(rig.clock.wall, is_clean=is_clean)
+    fresh.sync()
+    return fresh
+
+
+# --- at most once ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_order_replaced_in_line_keeps_the_id_that_its_acceptance_made_durable(rig: Rig) -> None:
+    order = rig.place("a")
+    rig.engine.flush()
+    rig.journal.durable_seq = rig.journal.last_seq  # the acceptance, not the replace
+    rig.replace("a", 2, qty="20")
+    rig.engine.flush()
+    rig.engine.on_durable()
+    sent = [ticket.broker_cl_ord_id for ticket in rig.link.submitted]
+    again = restarted(rig)
+    again.link.is_up = True
+    again.engine.on_link(True, "login")
+    asked = {ticket.broker_cl_ord_id for ticket in again.link.asked if ticket.order == order}
+    assert set(sent) <= asked, "the broker is asked about another id than the one that left"
+
+
+def test_terms_that_are_not_durable_do_not_leave(rig: Rig) -> None:
+    rig.place("a")
+    rig.engine.flush()
+    rig.journal.durable_seq = rig.journal.last_seq
+    rig.replace("a", 2, qty="20")
+    rig.engine.flush()
+    rig.engine.on_durable()
+    assert rig.link.submitted == []
+    rig.sync()
+    assert [ticket.qty_e9 for ticket in rig.link.submitted] == [20 * E9]
+
+
+def test_a_stop_replaced_after_a_crash_is_asked_about_under_the_id_that_it_may_have_fired_with(rig: Rig) -> None:
+    rig.long()
+    order = rig.place("stop", stop="90", reduce_only=True)
+    rig.sync()
+    rig.quote("S0", "89.00", "89.01")  # its bytes leave; the record of it is lost
+    (fired,) = [ticket.broker_cl_ord_id for ticket in rig.link.submitted if ticket.order == order]
+    again = restarted(rig)
+    again.replace("stop", 2, stop="80")
+    again.sync()
+    again.link.is_up = True
+    again.engine.on_link(True, "login")
+    assert fired in {ticket.broker_cl_ord_id for ticket in again.link.asked if ticket.order == order}
+
+
+# --- kill switches ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_entry_that_fired_while_the_link_was_down_does_not_pass_a_kill_switch(rig: Rig) -> None:
+    rig.down()
+    order = rig.place("breakout", side="buy", stop="110", max_queue_ms=60_000)
+    rig.sync()
+    rig.quote("S0", "110.00", "110.01")
+    rig.sync()
+    kill(rig)
+    rig.up()
+    assert rig.link.submitted == []
+    assert rig.status(order) == OrdStatus.REJECTED
+
+
+def test_an_entry_that_fired_before_it_was_durable_does_not_pass_a_kill_switch(rig: Rig) -> None:
+    order = rig.place("breakout", side="buy", stop="110")
+    rig.quote("S0", "110.00", "110.01")
+    kill(rig)
+    rig.sync()
+    assert rig.link.submitted == []
+    assert rig.status(order) == OrdStatus.REJECTED
+
+
+def test_a_fired_entry_waits_no_longer_than_it_was_told(rig: Rig) -> None:
+    rig.down()
+    order = rig.place("breakout", side="buy", stop="110", max_queue_ms=1_000)
+    rig.sync()
+    rig.quote("S0", "110.00", "110.01")
+    rig.sync()
+    rig.clock.pass_ns(2 * 10**9)
+    rig.engine.on_timer()
+    rig.up()
+    assert rig.link.submitted == []
+    assert rig.status(order) == OrdStatus.EXPIRED
+
+
+def test_a_larger_replace_does_not_pass_a_kill_switch(rig: Rig) -> None:
+    order = rig.place("a")
+    rig.sync()
+    rig.new(order)
+    rig.replace("a", 2, qty="20")
+    kill(rig)
+    rig.sync()
+    assert rig.link.replaced == []
+
+
+def test_a_replace_that_a_kill_switch_held_goes_once_it_is_lifted(rig: Rig) -> None:
+    order = rig.place("a")
+    rig.sync()
+    rig.new(order)
+    rig.replace("a", 2, qty="20")
+    halt = kill(rig)
+    rig.sync()
+    rig.engine.halts.lift(halt, "ops")
+    rig.engine.halts.lift(rig.engine.halts.find(f"H{halt.halt_id}"), "second")
+    rig.sync()
+    assert [ticket.qty_e9 for ticket in rig.link.replaced] == [20 * E9]
+
+
+def test_a_replace_of_an_exit_passes_a_kill_switch(rig: Rig) -> None:
+    rig.long()
+    order = rig.place("exit", side="sell", reduce_only=True, px="101", qty="4")
+    rig.sync()
+    rig.new(order)
+    rig.replace("exit", 2, px="100.50")
+    kill(rig)
+    rig.sync()
+    assert len(rig.link.replaced) == 1
+
+
+# --- reduce-only ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("sold", "left"), [(4, 6), (10, 0)])
+def test_a_stop_that_waited_for_the_link_sells_no_more_than_is_left(rig: Rig, sold: int, left: int) -> None:
+    rig.long()
+    other = rig.place("target", side="sell", px="105", qty="10")
+    stop = rig.place("stop", stop="90", reduce_only=True)
+    rig.sync()
+    rig.new(other)
+    rig.link.submitted.clear()
+    rig.down()
+    rig.quote("S0", "89.00", "89.01")
+    rig.sync()
+    rig.fill(other, sold, b"x1")  # learnt from the broker when the link is back
+    rig.up()
+    assert sum(ticket.qty_e9 for ticket in rig.link.submitted if ticket.order == stop) == left * E9
+    assert rig.engine.views.order(stop)["leaves_qty_e9"] == left * E9
+
+
+# --- time -------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_stop_made_good_till_canceled_outlives_the_day_that_it_was_placed_for(rig: Rig) -> None:
+    rig.engine.intake.set_day_end(0, WALL_NS + HOUR_NS)
+    order = rig.place("stop", stop="90", tif="day")
+    rig.replace("stop", 2, tif="gtc")
+    rig.sync()
+    rig.clock.pass_ns(2 * HOUR_NS)
+    rig.engine.on_timer()
+    assert rig.status(order) == OrdStatus.HELD
+
+
+def test_a_day_order_placed_behind_the_days_end_is_the_next_days(rig: Rig) -> None:
+    rig.engine.intake.set_day_end(0, WALL_NS + HOUR_NS)
+    rig.clock.pass_ns(HOUR_NS + 1)
+    order = rig.place("stop", stop="90", tif="day")
+    rig.sync()
+    rig.engine.on_timer()
+    assert rig.status(order) == OrdStatus.HELD
+    assert rig.engine.views.order(order)["expire_ns"] == WALL_NS + 25 * HOUR_NS
+
+
+def test_an_order_past_its_end_does_not_leave_the_line(rig: Rig) -> None:
+    rig.down()
+    order = rig.place("a", tif="gtd", expire_ns=WALL_NS + HOUR_NS, max_queue_ms=10**9)
+    rig.sync()
+    rig.clock.pass_ns(2 * HOUR_NS)
+    rig.up()
+    assert rig.link.submitted == []
+    assert rig.status(order) == OrdStatus.EXPIRED
+
+
+# --- stops ------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_gap_elsewhere_does_not_put_off_the_stop_of_another_instrument(rig: Rig) -> None:
+    for number in range(300):
+        rig.place(f"s{number}", stop="90", qty="1")
+    other = rig.place("other", symbol="S1", stop="90", qty="1")
+    rig.sync()
+    rig.quote("S0", "89.00", "89.01")
+    for cents in range(50):
+        rig.quote("S0", f"88.{cents:02}", "89.50")
+    rig.quote("S1", "89.00", "89.01")
+    for _ in range(2):
+        rig.turn()
+    assert other in {ticket.order for ticket in rig.link.submitted}
+
+
+def test_a_price_that_waits_for_its_turn_fires_no_stop_that_came_after_it(rig: Rig) -> None:
+    for number in range(600):
+        rig.place(f"s{number}", stop="90", qty="1")
+    rig.sync()
+    rig.quote("S0", "89.00", "89.01")
+    rig.quote("S0", "99.00", "99.01")
+    late = rig.place("late", stop="95", qty="1")
+    rig.sync()
+    while rig.turns:
+        rig.turn()
+    rig.sync()
+    assert rig.status(late) == OrdStatus.HELD
+    assert len(rig.link.submitted) == 600
+
+
+def test_a_stop_cannot_be_moved_through_the_market(rig: Rig) -> None:
+    rig.place("stop", stop="90")
+    rig.sync()
+    assert rig.replace("stop", 2, stop="99.995".rstrip("5")) == Refusal.TRIGGER_THROUGH
+    assert rig.replace("stop", 2, stop="95") > 0
