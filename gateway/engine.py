@@ -262,6 +262,11 @@ class Engine:
         account, acct_seq = self.views.accepted(order)
         return bool(acct_seq <= self.fanout.heads[account])
 
+    def are_terms_told(self, order: int) -> bool:
+        """Whether the terms of an order that never left are durable."""
+        account, acct_seq = self.views.terms_since(order)
+        return bool(acct_seq <= self.fanout.heads[account])
+
     def _drain(self) -> None:
         """The next batch of a gap that fires more orders than one turn takes."""
         mono_ns = self.clock.mono_ns()
@@ -312,8 +317,8 @@ class Engine:
         while self.expiries and self.expiries[0][0] <= wall_ns:
             _, order = heapq.heappop(self.expiries)
             row = self.views.order(order)
-            if row["ord_status"] >= OrdStatus.FILLED:
-                continue
+            if row["ord_status"] >= OrdStatus.FILLED or not row["expire_ns"]:
+                continue  # done, or made good till canceled since
             if row["expire_ns"] > wall_ns:
                 heapq.heappush(self.expiries, (row["expire_ns"], order))
             else:

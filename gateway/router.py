@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from brokers.ports import (
     Adapter,
@@ -37,7 +38,14 @@ if TYPE_CHECKING:
 
 PATIENCE_MAX = 5  # a question without an answer is repeated after 1, 2, 4, ... 32 times the answer time
 LIQUIDITY = {b"M": 1, b"T": 2}
+FIRED_WAIT_NS = 1_000_000_000  # the least wait of an entry that fired: a full kernel buffer must not cost it
 ASKING_MAX = 512  # questions under way at once: a hundred thousand stops are asked about without a stall
+
+
+def _wait_ns(row: Mapping[str, Any]) -> int:
+    """How long an entry may stay in line; -1 without an end."""
+    wait_ns = int(row["max_queue_ns"])
+    return max(wait_ns, FIRED_WAIT_NS) if row["triggered"] and wait_ns >= 0 else wait_ns
 
 
 class Router:
@@ -94,9 +102,16 @@ class Router:
             ticket = engine.reports.ready(order, mono)
             if ticket is None:
                 continue  # canceled while it waited
-            if ticket is False or order in self.returned or not self.is_open:
+            if order in self.returned or not self.is_open:
                 self.returned.discard(order)
                 self._wait(order)
+                continue
+            if ticket is False:  # a kill switch touches it
+                if self._refused(order, before, mono):
+                    continue
+                ticket = engine.reports.ticket(order, mono)
+            if not ticket.protective and not engine.are_terms_told(order):
+                engine.state.submit_later(order)  # replaced a moment ago: a crash now would lose the terms
             else:
                 tickets.append(ticket)
         if tickets:
@@ -127,12 +142,12 @@ class Router:
 
     def _wait(self, order: int) -> None:
         row = self.engine.views.order(order)
-        if row["reduce_only"] or row["triggered"]:
+        if row["reduce_only"]:
             self.protective.append(order)
             return
         self.entries[order] = None
-        if row["max_queue_ns"] >= 0:
-            heapq.heappush(self.queue_ends, (row["live_ns"] + row["max_queue_ns"], order))
+        if (wait_ns := _wait_ns(row)) >= 0:
+            heapq.heappush(self.queue_ends, (row["live_ns"] + wait_ns, order))
 
     def _cancel(self, order: int) -> None:
         status, stage, pending = self.engine.views.status(order)
@@ -148,8 +163,9 @@ class Router:
         status, _, pending = self.engine.views.status(order)
         if status >= OrdStatus.FILLED or pending != Pending.PENDING_REPLACE:
             return
-        ticket = self.engine.reports.ticket(order, self.engine.clock.mono_ns(), replace=True)
-        if not self.is_open or not self.adapter.replace(ticket):
+        mono = self.engine.clock.mono_ns()
+        ticket = self.engine.reports.ticket(order, mono, replace=True)
+        if not self.is_open or self.engine.intake.is_killed(order, mono) or not self.adapter.replace(ticket):
             self.replaces.append(order)
 
     @property
@@ -222,7 +238,7 @@ class Router:
             if stage == Stage.IN_DOUBT:
                 stuck.append(order)
             elif not self._send_cancel(order):
-                self.cancels.appendleft(order)
+                self.cancels.extendleft([order, *stuck])
                 return
         self.cancels.extend(stuck)
         for _ in range(len(self.replaces)):
@@ -244,14 +260,30 @@ class Router:
         if row["ord_status"] != OrdStatus.PENDING_NEW or row["stage"] != Stage.QUEUED:
             return True
         before, mono = engine.clock.wall_ns(), engine.clock.mono_ns()
-        if not row["triggered"] and 0 <= row["max_queue_ns"] <= before - row["live_ns"]:
+        if 0 < row["expire_ns"] <= before:
+            engine.reports.end_here(order, Reason.TIF_END, before)
+            return True
+        if row["triggered"] and row["reduce_only"]:
+            if not engine.reports.fit(order, before):
+                return True  # its position is gone
+        elif 0 <= _wait_ns(row) <= before - row["live_ns"]:
             engine.reports.end_here(order, Reason.QUEUE, before)
             return True
-        if not row["triggered"] and (control := engine.intake.recheck(order, before, mono)):
-            code = code_of(control).encode()
-            engine.reports.rejected(order, code, b"", b"refused when it left the line", b"", before)
+        elif self._refused(order, before, mono):
+            return True
+        elif not engine.are_terms_told(order):
+            self.returned.add(order)
+            engine.state.submit_later(order)
             return True
         return self._hand_over([engine.reports.ticket(order, mono)], before, mono) == 1
+
+    def _refused(self, order: int, wall_ns: int, mono_ns: int) -> bool:
+        """Whether the risk chain of now says no: then the order has ended."""
+        control = self.engine.intake.recheck(order, wall_ns, mono_ns)
+        if control:
+            text = b"refused when it was to leave"
+            self.engine.reports.rejected(order, code_of(control).encode(), b"", text, b"", wall_ns)
+        return bool(control)
 
     def _now(self) -> int:
         return self.engine.clock.wall_ns()

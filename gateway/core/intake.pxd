@@ -43,7 +43,8 @@ cdef class Intake:
     cdef int _trigger(self, object trigger, Terms* t) except 1
     cdef int _move_trigger(self, object trigger, Terms* t) except 1
     cdef int _grid(self, const Terms* t) except 1
-    cdef int _check(self, uint32_t account, const Terms* t, const OrderRow* old, int64_t mono_ns, bint dry) except 1
+    cdef int _check(self, uint32_t account, const Terms* t, const OrderRow* old, int64_t mono_ns, bint dry, bint release=*) except 1
+    cdef int64_t _day_end(self, uint32_t instrument) noexcept
     cdef bint _through(self, const Terms* t, int64_t mono_ns) noexcept nogil
     cdef int64_t _find(self, uint32_t account, str cl_ord_id) except -2
     cdef int64_t _accept(self, uint32_t account, object req, Terms* t, uint64_t content, bytes session) except? -100

@@ -18,6 +18,7 @@ cdef extern from "hotpath/src/tables.hpp" namespace "backstay" nogil:
     uint64_t hash_bytes(const char* data, size_t size, uint64_t seed)
 
 cdef enum:
+    DAY_NS = 86400000000000
     REV_MAX = 1000                       # revisions are part of the broker-side id
 
 TIFS = {"day": 0, "gtc": 1, "opg": 2, "ioc": 3, "fok": 4, "gtd": 6, "cls": 7}
@@ -71,6 +72,13 @@ cdef class Intake:
     def set_day_end(self, uint32_t instrument, int64_t wall_ns) -> None:
         """When `day` orders of the instrument end."""
         self.day_ends[instrument] = wall_ns
+
+    cdef int64_t _day_end(self, uint32_t instrument) noexcept:
+        """End of the day that is on; one that has passed moves by whole days until somebody sets the next."""
+        cdef int64_t end = self.day_ends[instrument]
+        if 0 < end <= self.state.wall_ns:
+            end += ((self.state.wall_ns - end) // DAY_NS + 1) * DAY_NS
+        return end
 
     def set_source(self, uint32_t instrument, str source not None) -> None:
         """What a trigger of the instrument watches when it does not say; empty: by asset class (order-api section 8)."""
@@ -306,11 +314,12 @@ cdef class Intake:
 
     cdef bint _through(self, const Terms* t, int64_t mono_ns) noexcept nogil:
         cdef int64_t px = self.state.quotes.trigger_px(t.instrument, t.source, mono_ns)
-        if px == 0:
-            return False
-        return px <= t.stop_px_e9 if self.state.direction_of(t) == Direction.DOWN else px >= t.stop_px_e9
+        if self.state.direction_of(t) == Direction.DOWN:
+            return 0 < px <= t.stop_px_e9 or self.state.fires_down(t.instrument, t.source, t.stop_px_e9)
+        return 0 < px and px >= t.stop_px_e9 or self.state.fires_up(t.instrument, t.source, t.stop_px_e9)
 
-    cdef int _check(self, uint32_t account, const Terms* t, const OrderRow* old, int64_t mono_ns, bint dry) except 1:
+    cdef int _check(self, uint32_t account, const Terms* t, const OrderRow* old, int64_t mono_ns, bint dry,
+                    bint release=False) except 1:
         cdef CheckRequest rq
         memset(&rq, 0, sizeof(rq))
         rq.account = account
@@ -328,6 +337,7 @@ cdef class Intake:
         rq.stp = t.stp
         rq.is_held = t.trigger != 0 and (old == NULL or old.ord_status == OrdStatus.HELD)
         rq.is_dry = dry
+        rq.is_release = release
         if self.state.gate.check(&rq, &self.verdict) != 0:
             return self._refuse(Refusal.CONTROL, "", "")
         return 0
@@ -342,24 +352,16 @@ cdef class Intake:
     def recheck(self, uint32_t order, int64_t wall_ns, int64_t mono_ns) -> int:
         """The whole chain again for an order that waited and goes out now; 0 or the control that refuses (`decision`)."""
         cdef OrderRow* row = &self.state.orders.rows[order]
-        cdef CheckRequest rq
-        memset(&rq, 0, sizeof(rq))
-        rq.account = row.account
-        rq.instrument = row.terms.instrument
-        rq.qty_e9 = row.terms.order_qty_e9 - row.cum_qty_e9
-        rq.px_e9 = row.terms.px_e9
-        rq.old_qty_e9 = row.reserved_qty_e9             # it is a part of what the account has open
-        rq.old_px_e9 = row.reserved_px_e9
-        rq.mono_ns = mono_ns
-        rq.side = row.terms.side
-        rq.ord_type = row.terms.ord_type
-        rq.reduce_only = row.terms.reduce_only
-        rq.stp = row.terms.stp
-        rq.old_qty_e9 = row.reserved_qty_e9
-        rq.old_px_e9 = row.reserved_px_e9
-        rq.is_release = 1
-        self.state.gate.check(&rq, &self.verdict)
+        self._check(row.account, &row.terms, row, mono_ns, False, True)
         return self.verdict.control
+
+    def is_killed(self, uint32_t order, int64_t mono_ns) -> bool:
+        """Whether a kill switch forbids the revision that was last asked for."""
+        cdef OrderRow* row = &self.state.orders.rows[order]
+        cdef Terms t = row.terms
+        t.order_qty_e9, t.px_e9 = row.ask_qty_e9, row.ask_px_e9
+        self._check(row.account, &t, row, mono_ns, True)
+        return self.verdict.control == Control.KILL_GATE
 
     cdef int64_t _accept(self, uint32_t account, object req, Terms* t, uint64_t content, bytes session) except? -100:
         cdef State s = self.state
@@ -373,7 +375,7 @@ cdef class Intake:
         cdef uint32_t order = s.orders.count
         cdef uint64_t seq
         if t.tif == Tif.DAY:
-            t.expire_ns = self.day_ends[t.instrument]
+            t.expire_ns = self._day_end(t.instrument)
         memset(s.scratch, 0, sizeof(OrderEvent) + sizeof(AcceptedBody))
         ev.account = account
         ev.order = order
@@ -525,6 +527,9 @@ cdef class Intake:
             return self._refuse(Refusal.DEADLINE_PASSED, "deadline_ns", "the deadline had passed when the request was applied")
         if terms.order_qty_e9 <= row.cum_qty_e9:
             return self._refuse(Refusal.BAD_FIELD, "qty", "qty is the new total and must exceed what is filled")
+        if (row.ord_status == OrdStatus.HELD and terms.stop_px_e9 != row.terms.stop_px_e9 and not terms.fire_through
+                and self._through(terms, mono_ns)):
+            return self._refuse(Refusal.TRIGGER_THROUGH, "trigger.stop_px", "the condition is already true there")
         code = self._grid(terms)
         return code if code else self._check(account, terms, row, mono_ns, dry)
 
@@ -548,7 +553,7 @@ cdef class Intake:
                 return self._refuse(Refusal.BAD_COMBINATION, "expire_ns", "tif gtd needs expire_ns, and only gtd has it")
             if t.tif not in (Tif.DAY, Tif.GTC, Tif.GTD):
                 return self._refuse(Refusal.UNSUPPORTED, "tif", "an order can be changed to day, gtc or gtd")
-            t.expire_ns = self.day_ends[t.instrument] if t.tif == Tif.DAY else 0
+            t.expire_ns = self._day_end(t.instrument) if t.tif == Tif.DAY else 0
         if code == 0 and req.expire_ns is not None:
             if t.tif != Tif.GTD:
                 return self._refuse(Refusal.BAD_COMBINATION, "expire_ns", "tif gtd needs expire_ns, and only gtd has it")

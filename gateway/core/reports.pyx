@@ -82,9 +82,39 @@ cdef class Reports:
             self.state.gate.global_halt
             or self.state.gate.instrument_halts[row.terms.instrument]
             or self.state.gate.accounts[row.account].halt_level
-        ) and not row.triggered:
+        ) and not (row.triggered and row.terms.reduce_only):
             return False
         return self.ticket(order, mono_ns)
+
+    def fit(self, uint32_t order, int64_t wall_ns) -> bool:
+        """Cut a reduce-only order that waited to what its position has left; False when that is nothing, and it has ended."""
+        cdef State s = self.state
+        cdef OrderRow* row = self._row(order)
+        cdef OrderEvent* ev
+        cdef ReplaceBody* body
+        cdef int64_t lot = s.quotes.rows[row.terms.instrument].lot_e9
+        cdef PairRow* pair = s.gate.pair(row.account, row.terms.instrument, False)
+        cdef bint is_buy = row.terms.side == Side.BUY
+        cdef int64_t room = 0
+        s.wall_ns = wall_ns
+        if pair != NULL:                                # what the position has, less other orders that are bound to reduce it
+            room = (-pair.pos_qty_e9 if is_buy else pair.pos_qty_e9) + row.reserved_qty_e9
+            room -= pair.open_reduce_buy_qty_e9 if is_buy else pair.open_reduce_sell_qty_e9
+        if room >= row.terms.order_qty_e9:
+            return True
+        room -= room % lot
+        if room <= 0:
+            self._done(order, Kind.CANCELED_EV, OrdStatus.CANCELED, Reason.FLAT, 0)
+            return False
+        ev = s.begin(order)
+        body = <ReplaceBody*>s.body()
+        body.terms = row.terms
+        body.terms.order_qty_e9 = room
+        body.ref_px_e9 = row.ref_px_e9
+        body.ask_rev = row.rev
+        ev.leaves_qty_e9 = room
+        s.commit_replaced(order)
+        return True
 
     def ticket(self, uint32_t order, int64_t mono_ns, bint replace=False) -> Ticket:
         """The instruction for the adapter, from the terms in force (or asked for, with `replace`).

@@ -86,6 +86,11 @@ cdef class Views:
         cdef OrderRow* row = &self.state.orders.rows[order]
         return row.account, row.accepted_acct_seq
 
+    def terms_since(self, uint32_t order) -> tuple:
+        """(account, number of the event there that brought the last revision asked for) of an order; 0 when there was none."""
+        cdef OrderRow* row = &self.state.orders.rows[order]
+        return row.account, row.ask_acct_seq
+
     def sent_rev(self, uint32_t order) -> int:
         """Revision in force of an order that is at, or on its way to, the broker."""
         return self.state.orders.rows[order].rev

@@ -122,6 +122,12 @@ class OrderRequests:
         if req.trigger is not None and req.trigger.if_through == "fire":
             self.engine.sweep(self.engine.views.order(order)["instrument"])
 
+    def _replaced(self, order: int, req: asked.ReplaceItem) -> None:
+        if req.tif is not None or req.expire_ns is not None:
+            self.engine.note_expiry(order)
+        if req.trigger is not None and (row := self.engine.views.order(order))["fire_through"]:
+            self.engine.sweep(row["instrument"])
+
     def cancel(self, req: asked.Cancel, in_ns: int) -> None:
         """The end of an order."""
         key = self.session.key
@@ -140,8 +146,8 @@ class OrderRequests:
             return
         mono_ns = self.engine.clock.mono_ns()
         answer = self.engine.intake.replace(account, req, req.deadline_ns or 0, in_ns, mono_ns)
-        if answer > 0 and req.tif is not None:
-            self.engine.note_expiry(self.engine.intake.order)
+        if answer > 0:
+            self._replaced(self.engine.intake.order, req)
         self._answer(req, account, answer, in_ns)
 
     def cancel_all(self, req: asked.CancelAll, in_ns: int) -> None:
@@ -187,9 +193,11 @@ class OrderRequests:
         if answer > 0:
             engine.fanout.ask(answer, session.outbox, req.id, in_ns, self.left, False)
             for item in req.items:
+                order = engine.state.orders.find_row(account, item.cl_ord_id.encode())
                 if type(item) is asked.PlaceItem:
-                    order = engine.state.orders.find_row(account, item.cl_ord_id.encode())
                     self._accepted(order, item)
+                elif type(item) is asked.ReplaceItem:
+                    self._replaced(order, item)
             return
         self._other(req, account, answer, in_ns, item=at)
 

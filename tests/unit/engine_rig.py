@@ -164,13 +164,22 @@ class Rig:
 
     def quote(self, symbol: str, bid: str = "99.99", ask: str = "100.00") -> None:
         self.frames += 1
-        text = f'{{"stream":"{symbol.lower()}@bookTicker","data":{{"u":{self.frames},"s":"{symbol}","b":"{bid}","B":"9","a":"{ask}","A":"9"}}}}'
+        data = f'"u":{self.frames},"s":"{symbol}","b":"{bid}","B":"9","a":"{ask}","A":"9"'
+        text = f'{{"stream":"{symbol.lower()}@bookTicker","data":{{{data}}}}}'
         self.engine.on_feed_frame(text.encode(), self.clock.mono)
 
     def place(self, name: str, **terms: Any) -> int:
         """An accepted order's row."""
         account = terms.pop("account", 0)
-        fields = {"symbol": "S0", "side": "buy", "ord_type": "limit", "qty": "10", "px": "100", "tif": "gtc", "stp": "allow"}
+        fields: dict[str, Any] = {
+            "symbol": "S0",
+            "side": "buy",
+            "ord_type": "limit",
+            "qty": "10",
+            "px": "100",
+            "tif": "gtc",
+            "stp": "allow",
+        }
         stop = terms.pop("stop", None)
         if stop is not None:
             fields |= {"ord_type": "market", "px": None, "side": "sell"}

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 
-from gateway.contracts.requests import BatchItem, CancelItem, PlaceItem, ReplaceItem, Trigger
+from gateway.contracts.requests import PlaceItem, Trigger
 from gateway.core.intake import Refusal
 from gateway.core.state import State
-from hotpath.enums import HaltLevel, HaltScope, OrdStatus, Reason
+from hotpath.enums import HaltLevel, HaltScope, OrdStatus
 from tests.property.order_world import E9
 from tests.unit.engine_rig import WALL_NS, Rig
 
@@ -42,7 +41,7 @@ def restarted(rig: Rig, *, is_clean: bool = False) -> Rig:
     return fresh
 
 
-# --- at most once ---------------------------------------------------------------------------------------------------------
+# --- at most once ---------------------------------------------------------------------------------------
 
 
 def test_an_order_replaced_in_line_keeps_the_id_that_its_acceptance_made_durable(rig: Rig) -> None:
@@ -86,7 +85,7 @@ def test_a_stop_replaced_after_a_crash_is_asked_about_under_the_id_that_it_may_h
     assert fired in {ticket.broker_cl_ord_id for ticket in again.link.asked if ticket.order == order}
 
 
-# --- kill switches ----------------------------------------------------------------------------------------------------------
+# --- kill switches --------------------------------------------------------------------------------------
 
 
 def test_an_entry_that_fired_while_the_link_was_down_does_not_pass_a_kill_switch(rig: Rig) -> None:
@@ -141,7 +140,9 @@ def test_a_replace_that_a_kill_switch_held_goes_once_it_is_lifted(rig: Rig) -> N
     halt = kill(rig)
     rig.sync()
     rig.engine.halts.lift(halt, "ops")
-    rig.engine.halts.lift(rig.engine.halts.find(f"H{halt.halt_id}"), "second")
+    asked = rig.engine.halts.find(f"H{halt.halt_id}")
+    assert asked is not None
+    rig.engine.halts.lift(asked, "second")
     rig.sync()
     assert [ticket.qty_e9 for ticket in rig.link.replaced] == [20 * E9]
 
@@ -157,7 +158,7 @@ def test_a_replace_of_an_exit_passes_a_kill_switch(rig: Rig) -> None:
     assert len(rig.link.replaced) == 1
 
 
-# --- reduce-only ------------------------------------------------------------------------------------------------------------
+# --- reduce-only ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("sold", "left"), [(4, 6), (10, 0)])
@@ -177,7 +178,7 @@ def test_a_stop_that_waited_for_the_link_sells_no_more_than_is_left(rig: Rig, so
     assert rig.engine.views.order(stop)["leaves_qty_e9"] == left * E9
 
 
-# --- time -------------------------------------------------------------------------------------------------------------------
+# --- time ------------------------------------------------------------------------------------------
 
 
 def test_a_stop_made_good_till_canceled_outlives_the_day_that_it_was_placed_for(rig: Rig) -> None:
@@ -210,7 +211,7 @@ def test_an_order_past_its_end_does_not_leave_the_line(rig: Rig) -> None:
     assert rig.status(order) == OrdStatus.EXPIRED
 
 
-# --- stops ------------------------------------------------------------------------------------------------------------------
+# --- stops ------------------------------------------------------------------------------------------
 
 
 def test_a_gap_elsewhere_does_not_put_off_the_stop_of_another_instrument(rig: Rig) -> None:
@@ -233,17 +234,23 @@ def test_a_price_that_waits_for_its_turn_fires_no_stop_that_came_after_it(rig: R
     rig.sync()
     rig.quote("S0", "89.00", "89.01")
     rig.quote("S0", "99.00", "99.01")
-    late = rig.place("late", stop="95", qty="1")
-    rig.sync()
+    late = PlaceItem(
+        cl_ord_id="late", symbol="S0", side="sell", ord_type="market", qty="1", tif="gtc", stp="allow",
+        trigger=Trigger(kind="stop", stop_px="95"),
+    )  # fmt: skip
+    intake = rig.engine.intake
+    clocks = (rig.clock.wall, rig.clock.mono)
+    assert intake.place(0, late, b"s", 0, False, *clocks) == Refusal.TRIGGER_THROUGH
     while rig.turns:
         rig.turn()
+    assert intake.place(0, late, b"s", 0, False, *clocks) > 0
     rig.sync()
-    assert rig.status(late) == OrdStatus.HELD
+    assert rig.status(600) == OrdStatus.HELD
     assert len(rig.link.submitted) == 600
 
 
 def test_a_stop_cannot_be_moved_through_the_market(rig: Rig) -> None:
     rig.place("stop", stop="90")
     rig.sync()
-    assert rig.replace("stop", 2, stop="99.995".rstrip("5")) == Refusal.TRIGGER_THROUGH
+    assert rig.replace("stop", 2, stop="99.99") == Refusal.TRIGGER_THROUGH
     assert rig.replace("stop", 2, stop="95") > 0
