@@ -17,6 +17,13 @@ cdef enum:
     NO_ROW = 0xFFFFFFFF
     GROUP_ROWS_MAX = 1000                    # records in one atomic group: it must fit the smallest segment's half
 
+cdef enum:
+    SOURCES = 5                              # PriceSource values
+
+cdef struct FiredSpan:                       # prices of one source that wait for their turn to fire orders; 0 = none
+    int64_t low_px_e9
+    int64_t high_px_e9
+
 cdef class State:
     cdef readonly OrderTable orders
     cdef readonly QuoteTable quotes
@@ -45,6 +52,7 @@ cdef class State:
     cdef public int64_t wall_ns              # of the present turn: stamps records
     cdef int grouped                         # inside an atomic group
     cdef void* impl                          # event positions and effects
+    cdef FiredSpan* fired_px                 # by instrument and source
     cdef uint32_t* held                      # by instrument: orders that rest here for a trigger
     cdef readonly int64_t last_wall_ns       # of the last record: the last sign of life that a restart finds
     cdef uint32_t* open_next                 # chain of the open orders of each account, in order of acceptance
@@ -60,6 +68,8 @@ cdef class State:
     cdef int apply(self, int kind, const char* payload, Py_ssize_t size, int64_t wall_ns) except -1
     cdef void effect(self, int op, uint32_t order) noexcept nogil
     cdef void told_together(self, uint64_t first) noexcept
+    cdef bint fires_down(self, uint32_t instrument, int source, int64_t stop_px_e9) noexcept nogil
+    cdef bint fires_up(self, uint32_t instrument, int source, int64_t stop_px_e9) noexcept nogil
     cdef int direction_of(self, const Terms* terms) noexcept nogil
     cdef int _count(self, uint32_t account, uint64_t acct_seq) except -1
     cdef int _apply_order(self, int kind, const char* payload, Py_ssize_t size, int64_t wall_ns) except -1

@@ -73,6 +73,7 @@ cdef class State:
         self.out = <char*>malloc(self.out_capacity)
         self.scratch = <char*>calloc(1, SCRATCH_BYTES)
         self.held = <uint32_t*>calloc(instruments, sizeof(uint32_t))
+        self.fired_px = <FiredSpan*>calloc(instruments * SOURCES, sizeof(FiredSpan))
         self.open_next = <uint32_t*>malloc(orders * sizeof(uint32_t))
         self.open_prev = <uint32_t*>malloc(orders * sizeof(uint32_t))
         self.open_head = <uint32_t*>malloc(accounts * sizeof(uint32_t))
@@ -80,7 +81,7 @@ cdef class State:
         cdef Book* book = new Book()
         book.positions.resize(accounts)
         self.impl = <void*>book
-        if (self.acct_seqs == NULL or self.out == NULL or self.scratch == NULL or self.held == NULL or self.open_next == NULL
+        if (self.acct_seqs == NULL or self.out == NULL or self.scratch == NULL or self.held == NULL or self.fired_px == NULL or self.open_next == NULL
                 or self.open_prev == NULL or self.open_head == NULL or self.open_tail == NULL):
             raise MemoryError("no room for the state of the shard")
         memset(self.open_head, 0xFF, accounts * sizeof(uint32_t))
@@ -92,6 +93,7 @@ cdef class State:
         free(self.out)
         free(self.scratch)
         free(self.held)
+        free(self.fired_px)
         free(self.open_next)
         free(self.open_prev)
         free(self.open_head)
@@ -396,6 +398,14 @@ cdef class State:
         if (terms.trigger == TriggerKind.STOP) == (terms.side == Side.SELL):
             return Direction.DOWN
         return Direction.UP
+
+    cdef bint fires_down(self, uint32_t instrument, int source, int64_t stop_px_e9) noexcept nogil:
+        """Whether a price that waits for its turn to fire orders is at or below the stop."""
+        cdef const FiredSpan* span = &self.fired_px[instrument * SOURCES + source]
+        return 0 < span.low_px_e9 <= stop_px_e9
+
+    cdef bint fires_up(self, uint32_t instrument, int source, int64_t stop_px_e9) noexcept nogil:
+        return 0 < stop_px_e9 <= self.fired_px[instrument * SOURCES + source].high_px_e9
 
     cdef int _watch(self, uint32_t order, OrderRow* row) except -1:
         """Keep the trigger index equal to the set of orders that are held for a trigger."""

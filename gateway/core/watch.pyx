@@ -14,7 +14,7 @@ from hotpath.orders cimport OrderRow
 from hotpath.quotes cimport BACKWARD, BAD_VALUE, InstrumentRow
 from hotpath.records cimport *
 from hotpath.ticks cimport TICK_QUOTE, TICK_TRADE, Tick, TickParser
-from gateway.core.state cimport State
+from gateway.core.state cimport SOURCES, FiredSpan, State
 
 cdef enum:
     BATCH_MAX = 256                      # orders released in one turn of the loop
@@ -47,6 +47,7 @@ cdef class Watch:
     cdef deque[uint32_t] fired
     cdef deque[Firing] backlog
     cdef deque[Refused] refused
+    cdef vector[uint32_t] spans              # of `State.fired_px`, to be cleared with the backlog
     cdef Decision verdict
     cdef readonly uint64_t frames
     cdef readonly uint64_t malformed
@@ -118,9 +119,18 @@ cdef class Watch:
         firing.wall_ns = wall_ns
         firing.missed = 0
         self.backlog.push_back(firing)
+        self._span(tick.instrument, source, px)
         if self.backlog.size() == 1:
             self.drain(mono_ns, wall_ns)
         return 0
+
+    cdef void _span(self, uint32_t instrument, int source, int64_t px_e9) noexcept nogil:
+        """Remember what has yet to fire orders: one that comes now must not be fired by a price of before it."""
+        cdef FiredSpan* span = &self.state.fired_px[instrument * SOURCES + source]
+        self.spans.push_back(instrument * SOURCES + source)
+        if span.low_px_e9 == 0 or px_e9 < span.low_px_e9:
+            span.low_px_e9 = px_e9
+        span.high_px_e9 = max(span.high_px_e9, px_e9)
 
     def sweep(self, uint32_t instrument, int64_t mono_ns, int64_t wall_ns) -> int:
         """Judge the prices in force again (an order with `if_through: fire` was just accepted)."""
@@ -167,19 +177,23 @@ cdef class Watch:
         return not self.backlog.empty()
 
     cpdef int drain(self, int64_t mono_ns, int64_t wall_ns) except -1:
-        """Release up to one batch of the oldest firing, in price-time order; returns how many."""
+        """Release up to one batch, the oldest price first, each in price-time order; returns how many."""
         cdef Firing firing
         cdef int n, i
-        if self.backlog.empty():
-            return 0
-        firing = self.backlog.front()
-        n = self.state.stops.pop_fired(firing.instrument, firing.source, firing.px_e9, self.handles, BATCH_MAX)
-        if n < BATCH_MAX:
-            self.backlog.pop_front()
+        cdef int total = 0
         self.state.wall_ns = wall_ns
-        for i in range(n):
-            self._release(self.handles[i], &firing, mono_ns)
-        return n
+        while total < BATCH_MAX and not self.backlog.empty():
+            firing = self.backlog.front()
+            n = self.state.stops.pop_fired(firing.instrument, firing.source, firing.px_e9, self.handles, BATCH_MAX - total)
+            total += n
+            if total < BATCH_MAX:
+                self.backlog.pop_front()
+            for i in range(n):
+                self._release(self.handles[i], &firing, mono_ns)
+        while self.backlog.empty() and not self.spans.empty():
+            memset(&self.state.fired_px[self.spans.back()], 0, sizeof(FiredSpan))
+            self.spans.pop_back()
+        return total
 
     cdef int _release(self, uint32_t order, const Firing* firing, int64_t mono_ns) except -1:
         """The checks of a release, then the record; the order goes to the broker in this very turn."""
