@@ -33,8 +33,8 @@ cdef class Fanout:
     cdef Renderer names
     cdef list followers                      # account row -> list of Follower
     cdef readonly list heads                 # account row -> last event let out
-    cdef dict askers                         # record seq -> [(outbox, re, in_ns, left, dup)]
-    cdef object waiting                      # (record seq, account, acct_seq, text or None, outbox or None)
+    cdef dict askers                         # record seq -> [(outbox, re, in_ns, left)]
+    cdef object waiting                      # (record seq, account, acct_seq, text, what makes it, or None, outbox or None)
     cdef readonly Histogram ack              # request read to its answer written
     cdef readonly uint64_t delivered
     cdef readonly uint64_t loaded            # last record taken
@@ -43,4 +43,4 @@ cdef class Fanout:
     cdef int _settled(self, Outbox outbox, uint64_t seq, list touched) except -1
     cdef int _event(self, uint64_t seq, uint32_t account, uint64_t acct_seq, bytes text, int64_t wall_ns, list touched) except -1
     cdef bint _asked_by(self, list asked, Outbox outbox)
-    cdef int _answer(self, Outbox outbox, bytes text, int64_t re, int64_t in_ns, int64_t left, bint dup, int64_t wall_ns) except -1
+    cdef int _answer(self, Outbox outbox, bytes text, int64_t re, int64_t in_ns, int64_t left, int64_t wall_ns) except -1

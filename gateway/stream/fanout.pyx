@@ -172,9 +172,9 @@ cdef class Fanout:
         if follower in self.followers[follower.account]:
             self.followers[follower.account].remove(follower)
 
-    def ask(self, uint64_t seq, Outbox outbox not None, int64_t re, int64_t in_ns, int64_t left, bint dup) -> None:
-        """The event of record `seq` answers request `re` of this connection; call before the record is loaded, or while it waits."""
-        self.askers.setdefault(seq, []).append((outbox, re, in_ns, left, dup))
+    def ask(self, uint64_t seq, Outbox outbox not None, int64_t re, int64_t in_ns, int64_t left) -> None:
+        """The event of record `seq` answers request `re` of this connection; call before the record is loaded."""
+        self.askers.setdefault(seq, []).append((outbox, re, in_ns, left))
         outbox.awaits_seq = max(outbox.awaits_seq, seq)
         outbox.unanswered += 1
 
@@ -188,6 +188,13 @@ cdef class Fanout:
             outbox.replies += 1
         else:
             outbox.send(text)
+
+    def put_off(self, Outbox outbox not None, object make not None) -> None:
+        """As `reply`, behind all that is loaded; `make()` gives the text when its turn has come."""
+        self.waiting.append((max(outbox.awaits_seq, self.loaded), 0, 0, make, outbox))
+        outbox.replies += 1
+        if self.loaded <= self.durable and len(self.waiting) == 1:
+            self.deliver(self.durable, 0)
 
     def hold(self, Outbox outbox not None, uint64_t seq, bytes text not None) -> None:
         """A frame that may leave only once record `seq` is durable."""
@@ -238,7 +245,7 @@ cdef class Fanout:
             item = self.waiting.popleft()
             outbox = item[4]
             if outbox is not None:
-                outbox.send(item[3])
+                outbox.send(item[3] if type(item[3]) is bytes else item[3]())
                 outbox.replies -= 1
                 touched.append(outbox)
                 continue
@@ -276,8 +283,8 @@ cdef class Fanout:
             follower.outbox.add_parts(PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text), b"}", 1)
             touched.append(follower.outbox)
         if asked is not None:
-            for outbox, re, in_ns, left, dup in asked:
-                self._answer(outbox, text, re, in_ns, left, dup, wall_ns)
+            for outbox, re, in_ns, left in asked:
+                self._answer(outbox, text, re, in_ns, left, wall_ns)
                 self._settled(outbox, seq, touched)
         for follower in behind:
             self.on_behind(follower)
@@ -285,11 +292,11 @@ cdef class Fanout:
 
     cdef bint _asked_by(self, list asked, Outbox outbox):
         for item in asked:
-            if item[0] is outbox and not item[4]:
+            if item[0] is outbox:
                 return True
         return False
 
-    cdef int _answer(self, Outbox outbox, bytes text, int64_t re, int64_t in_ns, int64_t left, bint dup, int64_t wall_ns) except -1:
+    cdef int _answer(self, Outbox outbox, bytes text, int64_t re, int64_t in_ns, int64_t left, int64_t wall_ns) except -1:
         cdef char tail[160]
         cdef char* p = put(tail, b',"re":')
         p = put_int(p, re)
@@ -299,22 +306,14 @@ cdef class Fanout:
         p = put_int(p, wall_ns)
         p = put(p, b',"left":')
         p = put_int(p, left)
-        p = put(p, b',"dup":true}' if dup else b"}")
+        p = put(p, b"}")
         outbox.unanswered -= 1
-        if not dup:
-            self.ack.add(wall_ns - in_ns)
+        self.ack.add(wall_ns - in_ns)
         return outbox.add_parts(PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text), tail, p - tail)
 
     def repeat(self, bytes event not None, int64_t re, int64_t in_ns, int64_t left, int64_t wall_ns) -> bytes:
         """An event that was let out before (without its closing brace) as the repeated answer to a repeated request."""
         return event + (f',"re":{re},"in_ns":{in_ns},"out_ns":{wall_ns},"left":{left},"dup":true}}').encode()
-
-    def waits_for(self, uint32_t account, uint64_t acct_seq) -> int:
-        """Record that carries an event which has not been let out yet, 0 when it has."""
-        for item in self.waiting:
-            if item[4] is None and item[1] == account and item[2] == acct_seq:
-                return item[0]
-        return 0
 
     def drop(self, Outbox outbox not None) -> None:
         """Forget a connection that has gone: its answers under way are not sent."""

@@ -51,8 +51,13 @@ class Following:
         self.followers[account] = follower
         engine.fanout.follow(follower)
         if resume:
-            session.reply(sync)
-            self.pump(follower, announce=True)
+            text = encode(sync)
+
+            def begin() -> bytes:
+                engine.soon(lambda: self.pump(follower, announce=True))
+                return text
+
+            engine.fanout.put_off(session.outbox, begin)  # no event before its sync, no sync before older answers
             return
         self._hold(encode(sync))
         for part in self._snapshot(account, name, head):

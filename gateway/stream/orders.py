@@ -111,7 +111,7 @@ class OrderRequests:
             decided_ns = engine.clock.mono_ns()
             engine.stages.check.record(decided_ns - mono_ns)
             engine.stages.decide.record(decided_ns - session.last_rx_ns)
-            engine.fanout.ask(answer, session.outbox, req.id, in_ns, self.left, False)
+            engine.fanout.ask(answer, session.outbox, req.id, in_ns, self.left)
             self._accepted(engine.intake.order, req)
         else:
             self._other(req, account, answer, in_ns)
@@ -146,9 +146,10 @@ class OrderRequests:
             return
         mono_ns = self.engine.clock.mono_ns()
         answer = self.engine.intake.replace(account, req, req.deadline_ns or 0, in_ns, mono_ns)
-        if answer > 0:
-            self._replaced(self.engine.intake.order, req)
+        order = self.engine.intake.order
         self._answer(req, account, answer, in_ns)
+        if answer > 0:
+            self._replaced(order, req)
 
     def cancel_all(self, req: asked.CancelAll, in_ns: int) -> None:
         """Everything that the filters leave."""
@@ -191,7 +192,7 @@ class OrderRequests:
             account, req.items, session.name_bytes, req.deadline_ns or 0, in_ns, engine.clock.mono_ns()
         )
         if answer > 0:
-            engine.fanout.ask(answer, session.outbox, req.id, in_ns, self.left, False)
+            engine.fanout.ask(answer, session.outbox, req.id, in_ns, self.left)
             for item in req.items:
                 order = engine.state.orders.find_row(account, item.cl_ord_id.encode())
                 if type(item) is asked.PlaceItem:
@@ -205,7 +206,7 @@ class OrderRequests:
 
     def _answer(self, req: Any, account: int, answer: int, in_ns: int) -> None:
         if answer > 0:
-            self.engine.fanout.ask(answer, self.session.outbox, req.id, in_ns, self.left, False)
+            self.engine.fanout.ask(answer, self.session.outbox, req.id, in_ns, self.left)
         else:
             self._other(req, account, answer, in_ns)
 
@@ -248,17 +249,19 @@ class OrderRequests:
     def _repeat(self, req: Any, account: int, acct_seq: int, in_ns: int) -> None:
         """The answer that was given before: from the line if it still waits there, else from the journal."""
         engine, outbox = self.engine, self.session.outbox
+        left = self.left
+
+        def render() -> bytes:
+            event = engine.event_text(account, acct_seq)
+            if not event:
+                return self.session.refusal(req.id, "BUSY", in_ns, "the answer is being written: ask again")
+            return engine.fanout.repeat(event[:-1], req.id, in_ns, left, engine.clock.wall_ns())
+
         engine.flush()
-        record = engine.fanout.waits_for(account, acct_seq)
-        if record:
-            engine.fanout.ask(record, outbox, req.id, in_ns, self.left, True)
-            return
-        event = engine.event_text(account, acct_seq)
-        if not event:
-            self.session.refuse(req.id, "BUSY", in_ns, "the answer is being written: ask again")
-            return
-        text = engine.fanout.repeat(event[:-1], req.id, in_ns, self.left, engine.clock.wall_ns())
-        engine.reply(outbox, text)
+        if acct_seq > engine.fanout.heads[account]:  # it waits for the disk, and so does this
+            engine.fanout.put_off(outbox, render)
+        else:
+            engine.reply(outbox, render())
 
     def get(self, req: asked.Get, in_ns: int) -> None:
         """A question about the state at the head."""

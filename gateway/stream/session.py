@@ -223,15 +223,25 @@ class Session(WSListener):
         detail: dict[str, Any] | None = None, retry_ns: int | None = None, left: int | None = None, retry: str = "",
     ) -> None:  # fmt: skip
         """`err`: the request had no effect."""
+        frame = self.refusal(
+            request_id, code, in_ns, text, path=path, detail=detail, retry_ns=retry_ns, left=left, retry=retry
+        )
+        self.engine.reply(self.outbox, frame)
+        self.server.count_refusal(code)
+        self._count_flood(in_ns)
+
+    def refusal(
+        self, request_id: int, code: str, in_ns: int, text: str = "", *, path: str | None = None,
+        detail: dict[str, Any] | None = None, retry_ns: int | None = None, left: int | None = None, retry: str = "",
+    ) -> bytes:  # fmt: skip
+        """The frame of an `err`."""
         kind = error_kind(code)
-        self.reply(
+        return encode(
             notices.Err(
                 re=request_id, code=code, retry=retry or kind.retry, text=text or kind.text, path=path, detail=detail,  # type: ignore[arg-type]
                 retry_ns=retry_ns, left=left, in_ns=in_ns, out_ns=self.engine.clock.wall_ns(),
             )
         )  # fmt: skip
-        self.server.count_refusal(code)
-        self._count_flood(in_ns)
 
     def _count_flood(self, now_ns: int) -> None:
         if now_ns - self.refused_since_ns > 5_000_000_000:
