@@ -67,7 +67,7 @@ class GatewayOptions(Section, frozen=True):
         Literal["paper", "live"], about("`paper` trades at the simulated venue; `live` refuses made-up secrets.")
     ] = "paper"
     data_dir: Annotated[
-        str, about("Folder of everything that is kept; relative paths below start here.", min_length=1)
+        str, about("Folder of everything that is kept; the journal and secret files start here.", min_length=1)
     ] = "var"
     host: Annotated[
         str, about("Address to listen on. Anything but loopback needs TLS in front of it.", min_length=1)
@@ -295,14 +295,16 @@ class VenueOptions(Section, frozen=True):
     market: Annotated[
         Literal["generator", "replay"], about("Seeded quotes for all instruments, or a recorded file.")
     ] = "generator"
-    replay_file: Annotated[str, about("Recorded frames (`.jsonl` or `.jsonl.gz`) for `replay`.")] = ""
+    replay_file: Annotated[
+        str, about("Recorded frames (`.jsonl`, `.jsonl.gz`) for `replay`; from the working folder.")
+    ] = ""
     speed_pct: Annotated[
         int, about("Pace of a replay: 100 is as recorded, 0 is as fast as it goes.", "%", ge=0, le=100_000)
     ] = 100
     seed: Annotated[int, about("Seed of the generator and of the quirks.", ge=0, le=(1 << 63) - 1)] = 1
     symbols: Annotated[tuple[str, ...], about("Instruments that it makes; empty is all.")] = ()
     frames_per_s: Annotated[int, about("Pace of the generator, all symbols together.", "1/s", ge=1, le=1_000_000)] = 500
-    ledger: Annotated[str, about("File that gets a line for each order message in and out; empty is none.")] = ""
+    ledger: Annotated[str, about("File that gets a line for each order message; empty is none.")] = ""
     quirks: Annotated[
         dict[str, int], about("Misbehaviour by name: latencies in ns, chances in parts per million (docs/venue.md).")
     ] = {}

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from brokers.sim.config import MarketConfig, VenueConfig
-from brokers.sim.market import Symbol, default_symbols
+from brokers.sim.market import Recording, Symbol, default_symbols
 from brokers.sim.quirks import Quirks
 from gateway.config import Config
 from gateway.errors import ConfigError
@@ -52,11 +52,22 @@ def venue_config(config: Config, environ: Mapping[str, str]) -> VenueConfig:
 def _market(config: Config) -> MarketConfig:
     options = config.venue
     if options.market == "replay":
+        _look_at_recording(Path(options.replay_file))
         return MarketConfig(
             source="recorded", file=options.replay_file, speed_pct=options.speed_pct, starts_at="subscriber"
         )  # fmt: skip
     wanted = [item for item in config.instruments if not options.symbols or item.symbol in options.symbols]
     return MarketConfig(symbols=tuple(_symbol(item) for item in wanted), rate_per_s=options.frames_per_s)
+
+
+def _look_at_recording(path: Path) -> None:
+    """A file that is not there, or is no recording, is told before anyone waits for its first quote."""
+    try:
+        next(iter(Recording(path)))
+    except OSError as error:
+        raise ConfigError([f"venue.replay_file: {path} cannot be read: {error.strerror or error}"]) from error
+    except (ValueError, StopIteration) as error:
+        raise ConfigError([f"venue.replay_file: {path} does not begin with a line `NANOSECONDS FRAME`"]) from error
 
 
 def _symbol(item: InstrumentOptions) -> Symbol:

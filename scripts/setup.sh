@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Make .venv, install what the project needs, build the compiled core. Quick when nothing changed; safe to repeat.
-# Usage: scripts/setup.sh [EXTRA ...]   e.g. scripts/setup.sh workers peers
+# Usage: scripts/setup.sh [EXTRA ...]   e.g. scripts/setup.sh peers
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -87,7 +87,8 @@ class Venue:
             Path(config.order_unix).unlink(missing_ok=True)
             self._servers.append(await loop.create_unix_server(self._make_session, config.order_unix))
         self.feed_port = await self.feed.start(config.host, config.feed_port)
-        self._tasks.append(loop.create_task(self.pump.run(), name="venue pump"))
+        self.market = loop.create_task(self.pump.run(), name="venue pump")
+        self._tasks.append(self.market)
         self._tasks.append(loop.create_task(self._sweep(), name="venue sweep"))
 
     async def stop(self) -> None:
@@ -320,11 +321,19 @@ async def serve(config: VenueConfig) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    venue.market.add_done_callback(lambda task: stop.set() if failure_of(task) else None)
     ready = {"ready": True, "order_port": venue.order_port, "feed_port": venue.feed_port}
     sys.stdout.write(msgspec.json.encode(ready).decode() + "\n")
     sys.stdout.flush()
     await stop.wait()
     await venue.stop()
+    if failure := failure_of(venue.market):
+        raise failure
+
+
+def failure_of(task: asyncio.Task[None]) -> BaseException | None:
+    """What ended a task that has ended by itself: a market that stops in silence would look like a quiet one."""
+    return task.exception() if task.done() and not task.cancelled() else None
 
 
 def run_venue(config: VenueConfig) -> None:

@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from brokers.sim.market import Defects, Generator, MarketEvent, Recording, default_symbols, read_frame
+from gateway.config import load
+from gateway.errors import ConfigError
+from gateway.venue import venue_config
 from hotpath.quotes import QuoteTable
 from hotpath.ticks import TickKind, TickParser
 
@@ -121,3 +124,14 @@ def test_recorded_frames_are_read_as_the_parser_reads_them(recorded_dir: Path) -
                 assert (event.kind == "quote") == (tick["kind"] == TickKind.TICK_QUOTE)
                 assert (event.bid_px_e9, event.ask_qty_e9) == (tick["bid_px_e9"], tick["ask_qty_e9"])
                 assert (event.px_e9, event.qty_e9) == (tick["px_e9"], tick["qty_e9"])
+
+
+@pytest.mark.parametrize("content", [None, b"", b"# not a recording\n"])
+def test_a_recording_that_is_none_is_told_at_start(tmp_path: Path, content: bytes | None) -> None:
+    file = tmp_path / "frames.jsonl"
+    if content is not None:
+        file.write_bytes(content)
+    venue = {"market": "replay", "replay_file": str(file)}
+    config = load(environ={}, overlay={"gateway": {"data_dir": str(tmp_path)}, "venue": venue})
+    with pytest.raises(ConfigError, match=r"venue\.replay_file"):
+        venue_config(config, {})
