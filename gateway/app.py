@@ -23,7 +23,7 @@ from gateway.contracts import notices
 from gateway.contracts.asyncapi import spec_sha256
 from gateway.core.world import World
 from gateway.engine import Engine
-from gateway.errors import starting
+from gateway.errors import CannotStart, starting
 from gateway.feeds.binance import BinanceFeed, stream_url
 from gateway.journal.errors import JournalError
 from gateway.journal.recovery import Recovered
@@ -138,7 +138,10 @@ class Gateway:
             gap_ns_max=config.journal.commit_gap_us_max * 1_000, fault=self.fault,
         )  # fmt: skip
         if pin >= 0:
-            os.sched_setaffinity(0, {pin})
+            try:
+                os.sched_setaffinity(0, {pin})
+            except OSError as error:
+                raise CannotStart(f"gateway.pin_cpu: may not run on CPU {pin}: {error.strerror}") from error
 
     def _keys(self) -> KeyRing:
         accounts = [account.name for account in self.config.accounts]

@@ -22,6 +22,7 @@ SYMBOL = r"^[A-Z0-9][A-Z0-9._/-]{0,23}$"
 SESSION = r"^(24x7|([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9])$"
 FEED_URL = r"^wss?://[^\s]+$"
 ADDRESS = r"^(tcp://[^\s:]+:[0-9]{1,5}|unix://[^\s]+|)$"
+Scope = Literal["read", "trade", "cancel", "ops", "audit"]
 FORMS = {  # what a pattern is called in messages and documents
     DECIMAL: "decimal",
     MONEY: "decimal with 4 digits",
@@ -244,9 +245,7 @@ class KeyOptions(Section, frozen=True):
     secret_env: Annotated[str, about("Environment variable that holds the HMAC secret.")] = ""
     secret_file: Annotated[str, about("File that holds the HMAC secret.")] = ""
     create: Annotated[bool, about("Make the secret file at start if it is not there; `paper` only.")] = False
-    scopes: Annotated[tuple[Literal["read", "trade", "cancel", "ops", "audit"], ...], about("What the key may do.")] = (
-        "read",
-    )
+    scopes: Annotated[tuple[Scope, ...], about("What the key may do.")] = ("read",)
     accounts: Annotated[tuple[str, ...], about("Accounts it may act for; `*` is all.")] = ()
     symbols: Annotated[tuple[str, ...], about("Symbol patterns it may trade; `*` is all.")] = ("*",)
     networks: Annotated[tuple[str, ...], about("IP networks it may come from, in CIDR form; empty is any.")] = ()

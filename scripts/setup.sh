@@ -12,8 +12,8 @@ STEP=0
 
 step() { STEP=$((STEP + 1)); printf '[%d/4] %s\n' "$STEP" "$*"; }
 
-need() { # need WHAT DEBIAN FEDORA MACOS
-    MISSING+=("$(printf '  %s\n      Debian, Ubuntu:  %s\n      Fedora, RHEL:    %s\n      macOS:           %s' "$1" "$2" "$3" "$4")")
+need() { # need WHAT DEBIAN FEDORA
+    MISSING+=("$(printf '  %s\n      Debian, Ubuntu:  %s\n      Fedora, RHEL:    %s' "$1" "$2" "$3")")
 }
 
 find_python() {
@@ -27,25 +27,30 @@ find_python() {
 }
 
 check_machine() {
+    if [[ $OSTYPE != linux* ]]; then
+        echo "set-up cannot go on: Backstay runs on Linux (its journal uses eventfd and fdatasync), this is $OSTYPE." >&2
+        echo "use a Linux machine or container: deploy/container/Containerfile." >&2
+        exit 1
+    fi
     PY=$(find_python)
     UV=""
     if uv --version >/dev/null 2>&1; then UV=uv; fi
     if [ -z "$PY" ]; then
         need "Python 3.11 or newer (python3)" "sudo apt-get install python3 python3-venv python3-dev" \
-            "sudo dnf install python3.12 python3.12-devel" "brew install python@3.12"
+            "sudo dnf install python3.12 python3.12-devel"
     else
         if [ -z "$UV" ] && [ ! -x "$VENV/bin/pip" ] && ! "$PY" -c 'import ensurepip, venv' >/dev/null 2>&1; then
             need "Python's venv module with ensurepip" "sudo apt-get install python3-venv" \
-                "sudo dnf install python3" "brew install python@3.12"
+                "sudo dnf install python3"
         fi
         if ! "$PY" -c 'import os, sys, sysconfig
 sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))'; then
             need "Python's C headers (Python.h) for $("$PY" --version)" "sudo apt-get install python3-dev" \
-                "sudo dnf install python3-devel" "brew install python@3.12"
+                "sudo dnf install python3-devel"
         fi
     fi
     if ! "${CXX:-c++}" --version >/dev/null 2>&1 && ! g++ --version >/dev/null 2>&1; then
-        need "a C++17 compiler (c++ or g++)" "sudo apt-get install g++" "sudo dnf install gcc-c++" "xcode-select --install"
+        need "a C++17 compiler (c++ or g++)" "sudo apt-get install g++" "sudo dnf install gcc-c++"
     fi
     if [ "${#MISSING[@]}" -gt 0 ]; then
         printf 'set-up cannot go on: this machine lacks\n' >&2

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import secrets
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.commands.answer import REFUSED, console, errors, fail, say_json
 from gateway.commands.options import AsJson
+from gateway.options import FORMS, NAME, Scope
 
 app = typer.Typer(no_args_is_help=True, help="Keys of the order API.")
 SECRET_BYTES = 32
+SCOPES: tuple[str, ...] = get_args(Scope)
 
 
 class KeyKind(StrEnum):
@@ -39,6 +42,11 @@ def new(
     as_json: AsJson = False,
 ) -> None:
     """Make a key: the secret goes to a file that only you can read, the configuration's lines to standard output."""
+    if re.fullmatch(NAME, name) is None:
+        raise typer.BadParameter(f"{name!r} is not {FORMS[NAME]}", param_hint="--name")
+    for scope in _parts(scopes):
+        if scope not in SCOPES:
+            raise typer.BadParameter(f"{scope!r} is not one of {', '.join(SCOPES)}", param_hint="--scopes")
     secret = secrets.token_bytes(SECRET_BYTES)
     try:
         descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -57,9 +65,13 @@ def new(
     console.print(lines, markup=False, highlight=False, soft_wrap=True)
 
 
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
 def _lines(name: str, kind: KeyKind, public: str, out: Path, scopes: str, accounts: str) -> str:
     def quoted(text: str) -> str:
-        return "[" + ", ".join(f'"{part.strip()}"' for part in text.split(",") if part.strip()) + "]"
+        return "[" + ", ".join(f'"{part}"' for part in _parts(text)) + "]"
 
     credential = f'public = "{public}"' if public else f'secret_file = "{out.resolve()}"'
     return (

@@ -48,7 +48,7 @@ def venue(
 
     found = read_config(config, data_dir, settings)
     _start_logs(found)
-    with starting("the venue"):
+    with starting(f"the venue at {found.venue.order_address or found.broker.sim.address}"):
         run_venue(venue_config(found, os.environ))
 
 

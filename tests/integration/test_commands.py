@@ -129,6 +129,10 @@ def test_a_new_key_is_written_for_its_owner_only(tmp_path: Path, kind: str) -> N
     file.write_text('[[accounts]]\nname = "A1"\n' + made["config"])
     assert backstay("check-config", "--config", str(file))[1]["keys"] == ["k"]
     assert backstay("keys", "new", "--name", "k", "--out", str(out))[0] == 1
+    other = ("--out", str(tmp_path / "other"))
+    assert backstay("keys", "new", "--name", "a b", *other)[0] == 2
+    assert backstay("keys", "new", "--name", "k", "--scopes", "fly", *other)[0] == 2
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_port_in_use_or_a_closed_folder_is_told_in_a_line_and_ends_up(running: Running, tmp_path: Path) -> None:

@@ -30,13 +30,13 @@ def machine(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def set_up(machine: Path, **tools: str) -> subprocess.CompletedProcess[str]:
+def set_up(machine: Path, system: str = "linux-gnu", **tools: str) -> subprocess.CompletedProcess[str]:
     for name, text in tools.items():
         (machine / "bin" / name).write_text(text, encoding="utf-8")
         (machine / "bin" / name).chmod(0o755)
     return subprocess.run(
         [machine / "bin/bash", machine / "scripts/setup.sh"],
-        env={"PATH": str(machine / "bin")},
+        env={"PATH": str(machine / "bin"), "OSTYPE": system},
         capture_output=True,
         text=True,
         timeout=30,
@@ -46,9 +46,14 @@ def set_up(machine: Path, **tools: str) -> subprocess.CompletedProcess[str]:
 def test_empty_machine_is_told_of_python_and_compiler_at_once(machine: Path) -> None:
     run = set_up(machine)
     assert run.returncode == 1
-    for said in ("Python 3.11 or newer", "C++17 compiler", "apt-get install g++", "dnf install", "brew install"):
+    for said in ("Python 3.11 or newer", "C++17 compiler", "apt-get install g++", "dnf install"):
         assert said in run.stderr
     assert not (machine / ".venv").exists()
+
+
+def test_a_machine_without_linux_is_told_so(machine: Path) -> None:
+    run = set_up(machine, system="darwin23")
+    assert (run.returncode, "runs on Linux" in run.stderr) == (1, True)
 
 
 def test_old_python_counts_as_none(machine: Path) -> None:
