@@ -53,14 +53,10 @@ def boot(config: Config, clock: Clock) -> Booted:
     began = clock.mono_ns()
     folder = journal_dir(config)
     folder.mkdir(parents=True, exist_ok=True)
-    state = new_state(config)
     restored = restore(folder)
     for refused in restored.refused:
         log.warning("snapshot passed over", path=str(refused.path), why=refused.why)
-    position = 0
-    if restored.snapshot is not None:
-        load_snapshot(state, restored.snapshot.content)
-        position = restored.snapshot.position
+    state, position = state_from(config, restored.snapshot)
     replayed = 0
     for block in restored.recovered.blocks(position):
         replayed += state.replay(block.data, block.position)
@@ -90,6 +86,22 @@ def load_snapshot(state: State, content: bytes) -> None:
     """Fill an empty state from a snapshot's content."""
     (size,) = HEAD.unpack_from(content)
     state.load(content[HEAD.size : HEAD.size + size], content[HEAD.size + size :])
+
+
+def state_from(config: Config, snapshot: Snapshot | None) -> tuple[State, int]:
+    """The state that a snapshot holds and the position after it; an empty one and 0 when another version made it.
+
+    A snapshot only saves time: what this version cannot read costs a replay of the whole journal, not the start.
+    """
+    state = new_state(config)
+    if snapshot is None:
+        return state, 0
+    try:
+        load_snapshot(state, snapshot.content)
+    except ValueError as error:
+        log.warning("snapshot passed over; the whole journal is replayed", seq=snapshot.seq, why=str(error))
+        return new_state(config), 0
+    return state, snapshot.position
 
 
 def write_snapshot(config: Config, state: State, position: int) -> Path:

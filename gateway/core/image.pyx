@@ -6,6 +6,7 @@ from libc.stdint cimport uint32_t
 from hotpath.orders cimport OrderRow, is_done
 from gateway.core.state cimport State, is_held
 
+from gateway.errors import ConfigError
 from risk.halts import HaltBook
 
 
@@ -25,7 +26,7 @@ def image_of(State s not None) -> list:
 
 
 def fill(State s not None, bytes data not None) -> None:
-    """Fill an empty state from its canonical bytes; raises ValueError when they do not fit."""
+    """Fill an empty state from its canonical bytes; ValueError when they do not fit, ConfigError for another shard's."""
     cdef uint32_t row
     cdef OrderRow* order
     cdef bytes part
@@ -39,7 +40,7 @@ def fill(State s not None, bytes data not None) -> None:
         raise ValueError("snapshot content has the wrong shape")
     shard, s.epoch, history, s.seq, s.last_wall_ns, s.events, names, halts, versions = unpack(parts[0])
     if shard != s.shard:
-        raise ValueError(f"snapshot is of shard {shard}, this is shard {s.shard}")
+        raise ConfigError([f"gateway.shard: the journal is of shard {shard}, not {s.shard}"])
     s._name_history(history)
     for instrument in unpack(parts[1]):
         _list_again(s, *instrument)

@@ -39,16 +39,14 @@ class SnapshotWorker:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._every = config.journal.snapshot_every_records
-        self.state = boot.new_state(config)
         folder = boot.journal_dir(config)
         folder.mkdir(parents=True, exist_ok=True)
         loaded = SnapshotStore(folder).load()
         for refused in loaded.refused:
             log.warning("snapshot passed over", path=str(refused.path), why=refused.why)
         self._reader = JournalReader(folder)
-        if loaded.snapshot is not None:
-            boot.load_snapshot(self.state, loaded.snapshot.content)
-        self._position = self._reader.first_position if loaded.snapshot is None else loaded.snapshot.position
+        self.state, position = boot.state_from(config, loaded.snapshot)
+        self._position = position or self._reader.first_position
         self._stored_seq = self.state.seq
 
     def catch_up(self) -> list[Path]:

@@ -7,12 +7,14 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from gateway import boot
 from gateway.clock import SystemClock
 from gateway.config import Config, load
-from gateway.journal.snapshot import SnapshotStore
+from gateway.errors import ConfigError
+from gateway.journal.snapshot import Snapshot, SnapshotStore
 from gateway.journal.writer import JournalWriter
 from gateway.workers.snapshot import SnapshotWorker
 from tests.property.order_chooser import Chooser
@@ -121,3 +123,35 @@ def test_a_damaged_snapshot_costs_a_longer_replay_only(config: Config) -> None:
         file.write(b"\xff\x00\xff")
     assert SnapshotStore(boot.journal_dir(config)).load().snapshot is None
     assert boot.boot(config, SystemClock()).state.digest() == history.pair.live.state.digest()
+
+
+def test_a_snapshot_of_another_version_costs_a_longer_replay_only(config: Config) -> None:
+    history = History(config)
+    history.go(2_500)
+    history.close()
+    worker = SnapshotWorker(config)
+    history.followed_by(worker)
+    worker.close()
+    store = SnapshotStore(boot.journal_dir(config))
+    newest = store.load().snapshot
+    assert newest is not None
+    older = newest.content[:8] + (8).to_bytes(8, "little") + newest.content[16:]  # its first part has another length
+    store.write(Snapshot(newest.seq, newest.position, newest.history_id, older))
+    booted = boot.boot(config, SystemClock())
+    assert (booted.state.digest(), booted.replayed) == (history.pair.live.state.digest(), history.pair.live.state.seq)
+    again = SnapshotWorker(config)
+    history.followed_by(again)
+    again.close()
+    assert again.state.digest() == history.pair.live.state.digest()
+
+
+def test_a_snapshot_of_another_shard_is_refused(config: Config) -> None:
+    history = History(config)
+    history.go(2_500)
+    history.close()
+    worker = SnapshotWorker(config)
+    history.followed_by(worker)
+    worker.close()
+    other = msgspec.structs.replace(config, gateway=msgspec.structs.replace(config.gateway, shard=4))
+    with pytest.raises(ConfigError, match=r"gateway\.shard"):
+        boot.boot(other, SystemClock())
