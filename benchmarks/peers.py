@@ -147,7 +147,7 @@ class Ours:
         frame = self._quote(self.highest_e9)
         begin = perf_counter_ns()
         fired = self.watch.feed_frame(frame, self.mono_ns, WALL_NS)
-        self._hand_over(self.watch.next_fired())
+        self._hand_over(self.watch.take_fired(1)[0])
         spent = perf_counter_ns() - begin
         if fired != 1:
             raise ValueError(f"{fired} stops fired")

@@ -36,6 +36,7 @@ log = structlog.get_logger("engine")
 LAZY_NS = 1_000_000
 ROWS_AHEAD = 16_384  # order rows whose memory is committed before they are needed
 ROWS_A_TURN = 512
+RELEASE_RUN = 16  # fired orders in one write: the first does not wait long for the last
 
 
 class Journal(Protocol):
@@ -236,19 +237,23 @@ class Engine:
         """One frame of a feed, at the moment of its receipt."""
         fired = self.watch.feed_frame(frame, mono_ns, self.clock.wall_ns())
         took_ns = self.clock.mono_ns() - mono_ns
-        self.stages.tick.record(took_ns)
         if fired:
+            self._release(mono_ns)  # first: what is only measured can wait
             self.stages.trigger.record(took_ns)
-            self._release(mono_ns)
+        self.stages.tick.record(took_ns)
 
     def _release(self, mono_ns: int) -> None:
         watch, router = self.watch, self.router
-        while (order := watch.next_fired()) >= 0:
-            if self._is_told(order):
-                router.submit([order])
-                self.stages.tick_to_wire.record(self.clock.mono_ns() - mono_ns)
-            else:  # accepted a moment ago: after a crash now, nobody would know the id that it went out under
-                self.state.submit_later(order)
+        while run := watch.take_fired(RELEASE_RUN):
+            told = [order for order in run if self._is_told(order)]
+            if told:
+                router.submit(told)
+                took_ns = self.clock.mono_ns() - mono_ns
+                for _ in told:
+                    self.stages.tick_to_wire.record(took_ns)
+            for order in run if len(told) < len(run) else ():
+                if order not in told:  # accepted a moment ago: after a crash now, nobody would know its id
+                    self.state.submit_later(order)
         while (refused := watch.next_refused()) is not None:
             order, control = refused
             code = code_of(control).encode()

@@ -62,7 +62,7 @@ cdef class Watch:
         self.seen_ns.assign(state.quotes.capacity, 0)
 
     def feed_frame(self, bytes frame not None, int64_t mono_ns, int64_t wall_ns) -> int:
-        """Apply one market-data frame; returns how many orders it put into `next_fired`.
+        """Apply one market-data frame; returns how many orders `take_fired` gives.
 
         Args:
             mono_ns, wall_ns: the clocks when the frame was received; ages are measured from `mono_ns`.
@@ -275,11 +275,11 @@ cdef class Watch:
         self.refused.pop_front()
         return item.order, item.control
 
-    def next_fired(self) -> int:
-        """The next order to hand to its broker, -1 when there is none."""
-        cdef uint32_t order
-        if self.fired.empty():
-            return -1
-        order = self.fired.front()
-        self.fired.pop_front()
-        return order
+    def take_fired(self, int most) -> list:
+        """Up to `most` orders to hand to their broker, in price-time order; empty when there are none."""
+        run = []
+        while most > 0 and not self.fired.empty():
+            run.append(self.fired.front())
+            self.fired.pop_front()
+            most -= 1
+        return run

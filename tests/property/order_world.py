@@ -261,7 +261,7 @@ class Pair:
         while (refused := self.live.watch.next_refused()) is not None:
             assert self.live.reports.rejected(refused[0], b"RC_KILL", b"", b"", b"", self._tick()[0]) > 0
             self.twin.rejected(refused[0])
-        while self.live.watch.next_fired() >= 0:
+        while self.live.watch.take_fired(16):
             pass
         self.compare_events()
 
