@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import secrets
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -126,18 +129,22 @@ def configure(state: State, config: Config, clock: Clock) -> None:
             )  # fmt: skip
         if item.restricted != bool(state.quotes.snapshot(row)["is_restricted"]):
             world.set_instrument(row, True, False, item.restricted, wall_ns)
-    groups: dict[str, int] = {}
+    rows = {name: _group_row(state, row) for name, row in state.accounts.items()}
+    groups = {_group_of(account): rows[account.name] for account in config.accounts if account.name in rows}
+    free = count(max(rows.values(), default=-1) + 1)
     for account in config.accounts:
-        _configure_account(state, world, account, groups, wall_ns)
+        _configure_account(state, world, account, groups, free, wall_ns)
 
 
 def _configure_account(
-    state: State, world: World, account: AccountOptions, groups: dict[str, int], wall_ns: int
+    state: State, world: World, account: AccountOptions, groups: dict[str, int], free: Iterator[int], wall_ns: int
 ) -> None:
     row = state.accounts.get(account.name)
     if row is None:
-        group = groups.setdefault(account.group or f"account {account.name}", len(groups))
-        row = world.open_account(account.name.encode(), group, e4(account.cash), wall_ns)
+        name = _group_of(account)
+        if name not in groups:
+            groups[name] = next(free)
+        row = world.open_account(account.name.encode(), groups[name], e4(account.cash), wall_ns)
     limits = account.fixed_limits()
     if limits is None:
         return
@@ -145,6 +152,16 @@ def _configure_account(
     known = state.gate.account(row)
     if not known["has_limits"] or {name: known["limits"][name] for name in wanted} != wanted:
         world.set_limits(row, wanted, state.limit_versions.get(row, 0) + 1, wall_ns)
+
+
+def _group_of(account: AccountOptions) -> str:
+    """Name of the accounts whose orders must not trade with each other."""
+    return account.group or f"account {account.name}"
+
+
+def _group_row(state: State, row: int) -> int:
+    facts: dict[str, Any] = state.gate.account(row)
+    return int(facts["group"])
 
 
 class EventReader:
