@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from gateway.engine import Engine
 
 PATIENCE_MAX = 5  # a question without an answer is repeated after 1, 2, 4, ... 32 times the answer time
+WORKING = (OrdStatus.NEW, OrdStatus.PARTIALLY_FILLED)
 LIQUIDITY = {b"M": 1, b"T": 2}
 FIRED_WAIT_NS = 1_000_000_000  # the least wait of an entry that fired: a full kernel buffer must not cost it
 ASKING_MAX = 512  # questions under way at once: a hundred thousand stops are asked about without a stall
@@ -157,7 +158,11 @@ class Router:
             self.cancels.append(order)
 
     def _send_cancel(self, order: int) -> bool:
-        return self.adapter.cancel(self.engine.reports.ticket(order, self.engine.clock.mono_ns()))
+        mono = self.engine.clock.mono_ns()
+        is_sent = self.adapter.cancel(self.engine.reports.ticket(order, mono))
+        if is_sent:
+            self.deadlines.append((mono + self.answer_ns, order))
+        return is_sent
 
     def _replace(self, order: int) -> None:
         status, _, pending = self.engine.views.status(order)
@@ -167,6 +172,8 @@ class Router:
         ticket = self.engine.reports.ticket(order, mono, replace=True)
         if not self.is_open or self.engine.intake.is_killed(order, mono) or not self.adapter.replace(ticket):
             self.replaces.append(order)
+        else:
+            self.deadlines.append((mono + self.answer_ns, order))
 
     @property
     def waiting(self) -> int:
@@ -296,10 +303,14 @@ class Router:
         while self.deadlines and self.deadlines[0][0] <= mono_ns:
             _, order = self.deadlines.popleft()
             self.handed_ns.pop(order, None)
-            status, stage, _ = views.status(order)
-            if status == OrdStatus.PENDING_NEW and stage == Stage.SENT and self.is_open:
+            status, stage, pending = views.status(order)
+            if not self.is_open:
+                continue
+            if status == OrdStatus.PENDING_NEW and stage == Stage.SENT:
                 self.put_in_doubt(order, b"no answer")
                 self.unasked[order] = None
+            elif status in WORKING and pending:
+                self._doubt(order)  # a cancel or replace without a word: what the broker says decides what goes again
         while self.overdue and self.overdue[0][0] <= mono_ns:
             _, order, asked = heapq.heappop(self.overdue)
             if self.asking.get(order) == asked:

@@ -11,8 +11,14 @@ from hotpath.enums cimport *
 from hotpath.orders cimport FIRST_REV, OrderRow, first_asked, is_allowed, is_asked, is_done
 from hotpath.records cimport *
 from hotpath.checks cimport PairRow
+from hotpath.fixed cimport MAX_E9
+from hotpath.quotes cimport InstrumentRow
 from hotpath.ticket cimport Ticket
 from gateway.core.state cimport OP_SUBMIT, State
+
+
+cdef extern from "hotpath/src/fixed.hpp" namespace "backstay" nogil:
+    int scale_bps(int64_t value, int64_t bps_e9, int64_t* out) noexcept
 
 
 cdef bytes clip(bytes text, int most):
@@ -151,15 +157,21 @@ cdef class Reports:
         return t
 
     cdef int64_t _collared(self, const OrderRow* row, int64_t mono_ns) noexcept nogil:
-        cdef int64_t ref = self.state.quotes.reference_px(row.terms.instrument, mono_ns, self.state.quotes.rows[row.terms.instrument].max_age_ns)
-        cdef int64_t tick = self.state.quotes.rows[row.terms.instrument].tick_e9
-        cdef int64_t px, off
-        if ref <= 0:
+        cdef const InstrumentRow* instrument = &self.state.quotes.rows[row.terms.instrument]
+        cdef bint is_buy = row.terms.side == Side.BUY
+        cdef int64_t touch = self.state.quotes.trigger_px(row.terms.instrument, PriceSource.ASK if is_buy else PriceSource.BID, mono_ns)
+        cdef int64_t px = touch if touch else self.state.quotes.reference_px(row.terms.instrument, mono_ns, instrument.max_age_ns)
+        cdef int64_t most = MAX_E9 - MAX_E9 % instrument.tick_e9
+        cdef int64_t off = 0
+        if px <= 0:
             return 0
-        off = ref // 10000 * (row.terms.collar_bps_e9 // 1000000000) + ref // 10000 * (row.terms.collar_bps_e9 % 1000000000 // 1000000) // 1000
-        px = ref + off if row.terms.side == Side.BUY else ref - off
-        px -= px % tick
-        return max(px, tick)
+        if scale_bps(px, row.terms.collar_bps_e9, &off):
+            off = most                                  # beyond all prices
+        if is_buy:
+            px += min(off, most - min(px, most))
+            return min(px + (instrument.tick_e9 - px % instrument.tick_e9) % instrument.tick_e9, most)
+        px = max(px - off, 0)
+        return max(px - px % instrument.tick_e9, instrument.tick_e9)
 
     def sent(self, uint32_t order, int64_t before_ns, int64_t after_ns) -> int:
         """Its bytes are in the kernel: exposure is possible from here.

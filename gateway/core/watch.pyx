@@ -264,7 +264,8 @@ cdef class Watch:
         cdef int64_t gap = px_e9 - stop_px_e9 if px_e9 > stop_px_e9 else stop_px_e9 - px_e9
         if gap > 9000000000000000LL or stop_px_e9 < 1000000:
             return 0
-        return gap * 1000 // (stop_px_e9 // 1000) * 10000000
+        gap = gap * 1000 // (stop_px_e9 // 1000)
+        return gap * 10000000 if gap < 900000000000LL else 0
 
     def next_refused(self):
         """(order, control) of the next triggered order that a check at release refused, or None."""
