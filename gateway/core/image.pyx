@@ -4,7 +4,7 @@ from msgspec.msgpack import encode as pack
 
 from libc.stdint cimport uint32_t
 from hotpath.orders cimport OrderRow, is_done
-from gateway.core.state cimport State, is_held
+from gateway.core.state cimport State, is_doubted, is_held
 
 from gateway.errors import ConfigError
 from risk.halts import HaltBook
@@ -59,6 +59,8 @@ def fill(State s not None, bytes data not None) -> None:
         order = &s.orders.rows[row]
         if not is_done(order.ord_status):
             s._link(row, order.account)
+        s._chain(row, order.account)
+        s.doubts += is_doubted(order)
         s.held[order.terms.instrument] += is_held(order)
         s._watch(row, order)
 

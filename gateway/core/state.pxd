@@ -1,7 +1,7 @@
 """The whole state of a shard: tables, counters, and the records that have not been handed to the journal yet."""
 from libc.stdint cimport int64_t, uint64_t, uint32_t, uint8_t
 from hotpath.checks cimport Gate
-from hotpath.enums cimport Hold, OrdStatus
+from hotpath.enums cimport Hold, OrdStatus, Stage
 from hotpath.orders cimport OrderRow, OrderTable
 from hotpath.quotes cimport QuoteTable
 from hotpath.records cimport HaltBody, InstrumentBody, OrderEvent, Terms
@@ -55,6 +55,9 @@ cdef class State:
     cdef FiredSpan* fired_px                 # by instrument and source
     cdef uint32_t* held                      # by instrument: orders that rest here for a trigger
     cdef readonly int64_t last_wall_ns       # of the last record: the last sign of life that a restart finds
+    cdef uint64_t doubts                     # open orders that are in doubt
+    cdef uint32_t* order_before              # chain of all orders of each account, the newest first
+    cdef uint32_t* order_last                # by account; NO_ROW = none
     cdef uint32_t* open_next                 # chain of the open orders of each account, in order of acceptance
     cdef uint32_t* open_prev
     cdef uint32_t* open_head                 # by account; NO_ROW = none
@@ -78,8 +81,12 @@ cdef class State:
     cdef int _apply_world(self, int kind, const char* payload, Py_ssize_t size, int64_t wall_ns) except -1
     cdef int _list(self, const InstrumentBody* body) except -1
     cdef int _halt(self, const HaltBody* body, const char* tail, int64_t wall_ns) except -1
+    cdef void _chain(self, uint32_t order, uint32_t account) noexcept nogil
     cdef void _link(self, uint32_t order, uint32_t account) noexcept nogil
     cdef void _unlink(self, uint32_t order, uint32_t account) noexcept nogil
+
+cdef inline bint is_doubted(const OrderRow* row) noexcept nogil:
+    return row.stage == Stage.IN_DOUBT
 
 cdef inline bint is_held(const OrderRow* row) noexcept nogil:                # rests here for a trigger
     return row.ord_status == OrdStatus.HELD and row.hold == Hold.HOLD_TRIGGER

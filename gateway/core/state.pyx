@@ -74,6 +74,8 @@ cdef class State:
         self.scratch = <char*>calloc(1, SCRATCH_BYTES)
         self.held = <uint32_t*>calloc(instruments, sizeof(uint32_t))
         self.fired_px = <FiredSpan*>calloc(instruments * SOURCES, sizeof(FiredSpan))
+        self.order_before = <uint32_t*>malloc(orders * sizeof(uint32_t))
+        self.order_last = <uint32_t*>malloc(accounts * sizeof(uint32_t))
         self.open_next = <uint32_t*>malloc(orders * sizeof(uint32_t))
         self.open_prev = <uint32_t*>malloc(orders * sizeof(uint32_t))
         self.open_head = <uint32_t*>malloc(accounts * sizeof(uint32_t))
@@ -81,9 +83,10 @@ cdef class State:
         cdef Book* book = new Book()
         book.positions.resize(accounts)
         self.impl = <void*>book
-        if (self.acct_seqs == NULL or self.out == NULL or self.scratch == NULL or self.held == NULL or self.fired_px == NULL or self.open_next == NULL
+        if (self.acct_seqs == NULL or self.out == NULL or self.scratch == NULL or self.held == NULL or self.fired_px == NULL or self.order_before == NULL or self.order_last == NULL or self.open_next == NULL
                 or self.open_prev == NULL or self.open_head == NULL or self.open_tail == NULL):
             raise MemoryError("no room for the state of the shard")
+        memset(self.order_last, 0xFF, accounts * sizeof(uint32_t))
         memset(self.open_head, 0xFF, accounts * sizeof(uint32_t))
         memset(self.open_tail, 0xFF, accounts * sizeof(uint32_t))
 
@@ -94,6 +97,8 @@ cdef class State:
         free(self.scratch)
         free(self.held)
         free(self.fired_px)
+        free(self.order_before)
+        free(self.order_last)
         free(self.open_next)
         free(self.open_prev)
         free(self.open_head)
@@ -307,15 +312,21 @@ cdef class State:
         cdef OrderRow* row
         cdef bint was_open = False
         cdef bint was_held = False
+        cdef bint was_doubted = False
         self._count(ev.account, ev.acct_seq)
         if kind != Kind.ACCEPTED and ev.order < self.orders.count:
             was_open = not is_done(self.orders.rows[ev.order].ord_status)
             was_held = is_held(&self.orders.rows[ev.order])
+            was_doubted = is_doubted(&self.orders.rows[ev.order])
         if self.orders.apply(kind, payload, size, wall_ns) != 0:
             raise ValueError(f"record {self.seq} of kind {kind} does not fit the order table (row {ev.order})")
         row = &self.orders.rows[ev.order]
         self.held[row.terms.instrument] += is_held(row)
         self.held[row.terms.instrument] -= was_held
+        self.doubts += is_doubted(row)
+        self.doubts -= was_doubted
+        if kind == Kind.ACCEPTED:
+            self._chain(ev.order, row.account)
         if row.reserved_qty_e9:
             self.gate.unreserve(row.account, row.terms.instrument, row.terms.side, row.reserved_qty_e9, row.reserved_px_e9,
                                 row.terms.reduce_only, row.reserved_resting)
@@ -339,6 +350,10 @@ cdef class State:
             self.gate.count_open(row.account, 1)
             self._link(ev.order, row.account)
         return self._watch(ev.order, row)
+
+    cdef void _chain(self, uint32_t order, uint32_t account) noexcept nogil:
+        self.order_before[order] = self.order_last[account]
+        self.order_last[account] = order
 
     cdef void _link(self, uint32_t order, uint32_t account) noexcept nogil:
         cdef uint32_t before = self.open_tail[account]

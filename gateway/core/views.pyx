@@ -176,14 +176,14 @@ cdef class Views:
     def done_since(self, uint32_t account, int most, int64_t since_ns) -> list:
         """Rows of the account's done orders accepted at or after `since_ns`, newest first, at most `most`."""
         cdef State s = self.state
-        cdef int64_t order = <int64_t>s.orders.count - 1
+        cdef uint32_t order = s.order_last[account]
         found = []
-        while order >= 0 and len(found) < most:
+        while order != NO_ROW and len(found) < most:
             if s.orders.rows[order].accepted_ns < since_ns:
                 break
-            if s.orders.rows[order].account == account and is_done(s.orders.rows[order].ord_status):
+            if is_done(s.orders.rows[order].ord_status):
                 found.append(order)
-            order -= 1
+            order = s.order_before[order]
         return found
 
     def page(self, uint32_t account, int64_t start, int scan, int most) -> tuple:
@@ -210,15 +210,7 @@ cdef class Views:
 
     def in_doubt(self) -> int:
         """Open orders of which it is not known whether the broker has them."""
-        cdef State s = self.state
-        cdef uint32_t order
-        cdef int count = 0
-        for account in range(len(s.account_names)):
-            order = s.open_head[<uint32_t>account]
-            while order != NO_ROW:
-                count += s.orders.rows[order].stage == Stage.IN_DOUBT
-                order = s.open_next[order]
-        return count
+        return self.state.doubts
 
     def positions(self, uint32_t account) -> list:
         """(instrument row, pos_qty_e9, avg_px_e9, realised_e4, mark_px_e9) of the account, in order of first use."""

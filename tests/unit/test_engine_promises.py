@@ -6,12 +6,15 @@ from typing import Any
 
 import pytest
 
+from brokers.ports import ReportState
 from gateway.contracts.requests import PlaceItem, Trigger
 from gateway.core.intake import Refusal
 from gateway.core.state import State
+from gateway.core.views import Views
 from hotpath.enums import HaltLevel, HaltScope, OrdStatus
+from hotpath.fixed import from_e9, to_e9
 from tests.property.order_world import E9
-from tests.unit.engine_rig import WALL_NS, Rig
+from tests.unit.engine_rig import CENT, WALL_NS, Rig
 
 HOUR_NS = 3_600 * 10**9
 
@@ -254,3 +257,58 @@ def test_a_stop_cannot_be_moved_through_the_market(rig: Rig) -> None:
     rig.sync()
     assert rig.replace("stop", 2, stop="99.99") == Refusal.TRIGGER_THROUGH
     assert rig.replace("stop", 2, stop="95") > 0
+
+
+# --- what the broker never answers, and numbers at the edge ---------------------------------------------------------
+
+
+def test_a_cancel_without_an_answer_is_asked_about_and_goes_again(rig: Rig) -> None:
+    order = rig.place("a")
+    rig.sync()
+    rig.new(order)
+    rig.engine.intake.cancel(0, "a", 0, rig.clock.wall)
+    rig.sync()
+    assert len(rig.link.canceled) == 1
+    rig.link.asked.clear()
+    rig.clock.pass_ns(3 * 10**9)
+    rig.engine.on_timer()
+    assert [ticket.order for ticket in rig.link.asked] == [order]
+    rig.engine.on_report(
+        ReportState(order=order, rev=1, venue_ns=0, raw=b"", found=True, status=OrdStatus.NEW, order_qty_e9=10 * E9)
+    )
+    rig.sync()
+    assert len(rig.link.canceled) == 2
+
+
+@pytest.mark.parametrize(
+    ("side", "collar", "ask", "px"),
+    [
+        ("buy", "10", "101.10", "101.21"),
+        ("sell", "10", "101.10", "100.98"),
+        ("buy", "9000000000", "61000.00", "9199999999.99"),
+        ("sell", "20000", "101.10", "0.01"),
+    ],
+)
+def test_a_collar_is_measured_from_the_touch(rig: Rig, side: str, collar: str, ask: str, px: str) -> None:
+    rig.quote("S0", from_e9(to_e9(ask) - CENT), ask)
+    rig.place("a", side=side, ord_type="market", px=None, collar_bps=collar, qty="1")
+    rig.sync()
+    (ticket,) = rig.link.submitted
+    assert ticket.px_e9 == to_e9(px)
+
+
+def test_done_orders_of_an_account_and_doubts_are_found_without_the_others(rig: Rig) -> None:
+    rows = [rig.place(f"o{number}", account=number % 2) for number in range(6)]
+    rig.sync()
+    for row in rows[:4]:
+        rig.new(row)
+        rig.fill(row, 10, b"x%d" % row)
+    assert rig.engine.views.done_since(0, 10, 0) == [rows[2], rows[0]]
+    assert rig.engine.views.done_since(1, 1, 0) == [rows[3]]
+    assert rig.engine.views.in_doubt() == 0
+    rig.engine.router.put_in_doubt(rows[4], b"test")
+    assert rig.engine.views.in_doubt() == 1
+    copy = State(shard=0, orders=rig.state.orders.capacity, accounts=2, instruments=2)
+    copy.load(rig.state.dump(), rig.state.positions_dump())
+    assert Views(copy).done_since(0, 10, 0) == [rows[2], rows[0]]
+    assert Views(copy).in_doubt() == 1
