@@ -93,6 +93,14 @@ class OrderRequests:
             return self.engine.views.is_protective(account, item.cl_ord_id.encode())
         return False
 
+    def _may_change(self, account: int, item: asked.ReplaceItem) -> bool:
+        """Whether the key may trade what the order is for; an order that is not there is refused later."""
+        engine, key = self.engine, self.session.key
+        if key.any_symbol:  # type: ignore[union-attr]
+            return True
+        row = engine.state.orders.find_row(account, item.cl_ord_id.encode())
+        return row < 0 or key.may_trade(engine.state.quotes.symbol_of(engine.views.order(row)["instrument"]))  # type: ignore[union-attr]
+
     # --- requests ----------------------------------------------------------------------------------------------------
 
     def place(self, req: asked.Place, in_ns: int) -> None:
@@ -138,8 +146,11 @@ class OrderRequests:
 
     def replace(self, req: asked.Replace, in_ns: int) -> None:
         """New terms."""
-        key = self.session.key
+        session, key = self.session, self.session.key
         if (account := self._admit(req, in_ns, key.can_trade, None)) < 0:  # type: ignore[union-attr]
+            return
+        if not self._may_change(account, req):
+            session.refuse(req.id, "SYMBOL_DENIED", in_ns, path="cl_ord_id")
             return
         is_protective = self.engine.views.is_protective(account, req.cl_ord_id.encode())
         if not self._pay(req, in_ns, key.protective if is_protective else key.place):  # type: ignore[union-attr]
@@ -187,6 +198,9 @@ class OrderRequests:
         for at, item in enumerate(req.items):
             if type(item) is asked.PlaceItem and not key.may_trade(item.symbol):  # type: ignore[union-attr]
                 session.refuse(req.id, "SYMBOL_DENIED", in_ns, path=f"items[{at}].symbol", detail={"item": at})
+                return
+            if type(item) is asked.ReplaceItem and not self._may_change(account, item):
+                session.refuse(req.id, "SYMBOL_DENIED", in_ns, path=f"items[{at}].cl_ord_id", detail={"item": at})
                 return
         answer, at = engine.batch.run(
             account, req.items, session.name_bytes, req.deadline_ns or 0, in_ns, engine.clock.mono_ns()

@@ -313,6 +313,23 @@ def test_a_key_may_do_what_its_scopes_say_and_no_more(
     bench.run(scenario())
 
 
+def test_a_key_changes_no_order_of_a_symbol_that_is_not_its_own(bench: Bench) -> None:
+    async def scenario() -> None:
+        world = bench.deployment
+        async with (
+            await world.client("B0", "owner") as owner,
+            await log_in(world.ws_url, "narrow", world.secret("narrow")) as narrow,
+        ):
+            await owner.ask("place", **{**ORDER, "cl_ord_id": "not-yours"})
+            change = {"cl_ord_id": "not-yours", "rev": 2, "qty": "2"}
+            assert (await narrow.ask("replace", **change))["code"] == "SYMBOL_DENIED"
+            batch = await narrow.ask("batch", items=[{"t": "replace", **change}])
+            assert (batch["code"], batch["path"]) == ("SYMBOL_DENIED", "items[0].cl_ord_id")
+            await owner.ask("cancel", cl_ord_id="not-yours")
+
+    bench.run(scenario())
+
+
 # --- login ----------------------------------------------------------------------------------------------------------
 
 
