@@ -20,7 +20,8 @@ from gateway.stream.keys import Key, KeyRing, signed_text
 TOKEN_NS = 900_000_000_000
 CHALLENGE_NS = 5_000_000_000
 TOKENS_MAX = 4_096  # past it the oldest are forgotten: their holders sign again
-LOGINS_PER_S = 50  # a signature costs the loop about 0.1 ms
+LOGINS_PER_S = 50  # from one address; a signature costs the loop about 0.1 ms
+ADDRESSES_MAX = 4_096
 NONCE_RANDOM = 16
 NONCE_TIME = 8
 NONCE_MAC = 16
@@ -49,7 +50,7 @@ class Tokens:
         self._secret = secrets.token_bytes(32)
         self._used: OrderedDict[str, int] = OrderedDict()  # nonce -> end, monotonic
         self._tokens: OrderedDict[str, Caller] = OrderedDict()
-        self._logins = Bucket(LOGINS_PER_S, 2 * LOGINS_PER_S)
+        self._logins: OrderedDict[str, Bucket] = OrderedDict()  # by address: a stranger locks out nobody else
 
     async def challenge(self, request: web.Request) -> web.Response:
         """`GET /v1/token`."""
@@ -61,10 +62,11 @@ class Tokens:
         """`POST /v1/token`."""
         body: TokenBody = await read_body(request, TokenBody)
         now = self._clock.mono_ns()
-        if self._logins.take(now) < 0:
-            raise Refusal("RATE_LIMITED", retry_ns=self._logins.wait_ns())
         if not self._is_open(body.nonce, now):
             raise Refusal("AUTH_FAILED", "the nonce is not from here, was used, or is older than 5 s", path="nonce")
+        logins = self._bucket_of(request.remote or "")
+        if logins.take(now) < 0:
+            raise Refusal("RATE_LIMITED", retry_ns=logins.wait_ns())
         key = self._keys.find(body.key)
         if key is None or not key.verify(signed_text(self._aud, body.nonce, body.key, body.session), body.sig):
             raise Refusal("AUTH_FAILED")
@@ -96,6 +98,15 @@ class Tokens:
             raise Refusal("KEY_REVOKED")
         if not key.may_come_from(request.remote or ""):
             raise Refusal("IP_DENIED")
+
+    def _bucket_of(self, address: str) -> Bucket:
+        found = self._logins.get(address)
+        if found is None:
+            found = self._logins[address] = Bucket(LOGINS_PER_S, 2 * LOGINS_PER_S)
+            if len(self._logins) > ADDRESSES_MAX:
+                self._logins.popitem(last=False)
+        self._logins.move_to_end(address)
+        return found
 
     def _mac(self, body: bytes) -> bytes:
         return hmac.digest(self._secret, body, "sha256")[:NONCE_MAC]
