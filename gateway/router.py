@@ -66,7 +66,7 @@ class Router:
         self.entries: dict[int, None] = {}  # an ordered set: expiry takes from its middle
         self.asking: dict[int, int] = {}  # order -> when it was asked, monotonic
         self.overdue: list[tuple[int, int, int]] = []  # heap of (monotonic, order, when it was asked)
-        self.tries: dict[int, int] = {}  # order -> questions without an answer so far
+        self.tries: dict[int, tuple[int, int]] = {}  # order -> (questions without an answer so far, when the first was)
         self.unasked: dict[int, None] = {}
         self.suspects: dict[int, None] = {}  # stops that may have fired before a crash: asked about first
         self.deadlines: deque[tuple[int, int]] = deque()  # (monotonic, order) in the order of sending
@@ -216,8 +216,9 @@ class Router:
                 return  # on_writable comes
             del self.unasked[order]
             self.asking[order] = mono
-            tries = self.tries[order] = self.tries.get(order, -1) + 1
-            heapq.heappush(self.overdue, (mono + (self.answer_ns << min(tries, PATIENCE_MAX)), order, mono))
+            tries, first = self.tries.get(order, (-1, mono))
+            self.tries[order] = (tries + 1, first)
+            heapq.heappush(self.overdue, (mono + (self.answer_ns << min(tries + 1, PATIENCE_MAX)), order, mono))
         if not self.asking and not self.unasked and not self.is_open and self.adapter.is_up:
             self._open()
 
@@ -393,8 +394,9 @@ class Router:
     def _state(self, order: int, report: ReportState) -> None:
         """The answer to a question: bring the order to the broker's truth, step by step."""
         reports, wall = self.engine.reports, self._now()
-        asked = self.asking.pop(order, 0)
-        self.tries.pop(order, None)
+        self.asking.pop(order, None)
+        _, asked = self.tries.pop(order, (0, 0))  # it may answer any of the questions: count from the first
+        was_suspect = order in self.suspects
         self.suspects.pop(order, None)
         since = self.doubted.get(order, asked)
         proven = asked > 0 and asked - since >= self.adapter.capabilities.horizon_ns
@@ -408,6 +410,8 @@ class Router:
             self.doubted.pop(order, None)
         for step in resolve(row, report, absence_proven=proven):
             self._apply(order, step, report, wall)
+        if was_suspect and row["ord_status"] == OrdStatus.CANCELED:
+            self.engine.intake.cancel_order(order, Reason.REQUEST, wall)  # it had fired before the client canceled it
         self._ask()
 
     def _apply(self, order: int, step: Step, report: ReportState, wall: int) -> None:

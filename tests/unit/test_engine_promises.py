@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -312,3 +313,35 @@ def test_done_orders_of_an_account_and_doubts_are_found_without_the_others(rig: 
     copy.load(rig.state.dump(), rig.state.positions_dump())
     assert Views(copy).done_since(0, 10, 0) == [rows[2], rows[0]]
     assert Views(copy).in_doubt() == 1
+
+
+def test_an_early_answer_that_comes_late_proves_no_absence(rig: Rig) -> None:
+    rig.link.capabilities = replace(rig.link.capabilities, horizon_ns=3 * 10**9)
+    order = rig.place("a")
+    rig.sync()
+    rig.clock.pass_ns(2 * 10**9)
+    rig.engine.on_timer()  # in doubt, and asked: before the horizon
+    rig.clock.pass_ns(4 * 10**9)
+    rig.engine.on_timer()  # asked again: behind it
+    rig.engine.on_timer()
+    assert [ticket.order for ticket in rig.link.asked].count(order) == 2
+    rig.engine.on_report(ReportState(order=order, rev=1, venue_ns=0, raw=b"", found=False))  # to the first question
+    rig.sync()
+    assert len(rig.link.submitted) == 1
+
+
+def test_a_stop_canceled_after_a_crash_that_it_had_fired_before_is_canceled_at_the_broker(rig: Rig) -> None:
+    rig.long()
+    order = rig.place("stop", stop="90", reduce_only=True)
+    rig.sync()
+    rig.quote("S0", "89.00", "89.01")  # its bytes leave; the record of it is lost
+    again = restarted(rig)
+    again.engine.intake.cancel(0, "stop", 0, again.clock.wall)
+    again.sync()
+    again.link.is_up = True
+    again.engine.on_link(True, "login")
+    again.engine.on_report(
+        ReportState(order=order, rev=1, venue_ns=0, raw=b"", found=True, status=OrdStatus.NEW, order_qty_e9=10 * E9)
+    )
+    again.sync()
+    assert [ticket.order for ticket in again.link.canceled] == [order]
