@@ -15,13 +15,14 @@ import structlog
 
 from gateway.child import Child, ChildFailed, command
 from gateway.commands.answer import BROKEN, REFUSED, USAGE, say
-from gateway.config import Config
+from gateway.config import Config, data_path
 
 log = structlog.get_logger("supervisor")
 BACKOFF_FIRST_S = 0.2
 BACKOFF_MAX_S = 10.0
 STEADY_S = 10.0  # one that lived so long starts anew at the first step of the backoff
 TIMED_OUT = -1  # it was killed because it said nothing in time: the next try may be quicker
+VENUE_LEDGER = "venue.ledger"
 VENUE_FEED = "sim"  # the feed of this name, at the venue's address, is the venue's own
 FINAL = (USAGE, BROKEN)  # usage and broken invariant: the same again would end the same
 
@@ -158,7 +159,9 @@ class Supervisor:
         return command("worker", "snapshot", *self._shared)
 
     def _venue_argv(self) -> list[str]:
-        return command("venue", *self._shared, *self._venue_ports())
+        """With a ledger, because the gateway remembers the orders that rest there, and the venue must too."""
+        ledger = self.config.venue.ledger or str(data_path(self.config, VENUE_LEDGER))
+        return command("venue", *self._shared, "--set", f"venue.ledger={ledger}", *self._venue_ports())
 
     def _venue_ports(self) -> list[str]:
         if "feed_port" not in self.ports:

@@ -6,11 +6,14 @@ import json
 import os
 import signal
 import subprocess
+from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from backstay.sync import Gateway
 from gateway.child import command
 from gateway.cli import main
 from tests.integration.command_line import backstay_process, environment
@@ -152,21 +155,48 @@ def test_a_port_in_use_or_a_closed_folder_is_told_in_a_line_and_ends_up(running:
         assert "cannot start" in ended.stderr
 
 
-def test_a_kill_switch_needs_no_configuration_on_paper(tmp_path: Path) -> None:
+@contextlib.contextmanager
+def up(data_dir: Path) -> Iterator[dict[str, Any]]:
+    """`backstay up` on free ports, ended in order; its ports."""
     settings = ["gateway.ws_port=0", "gateway.http_port=0", "venue.ws_port=0", "broker.sim.address=tcp://127.0.0.1:0"]
     free = [word for setting in settings for word in ("--set", setting)]
-    argv = command("up", "--json", "--data-dir", str(tmp_path), *free)
+    argv = command("up", "--json", "--data-dir", str(data_dir), *free)
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment()) as process:
         assert process.stdout is not None
-        url = f"http://127.0.0.1:{json.loads(process.stdout.readline())['http_port']}"
-        where = ("--url", url, "--data-dir", str(tmp_path))
+        try:
+            yield json.loads(process.stdout.readline())
+        finally:
+            process.send_signal(signal.SIGTERM)
+            status = process.wait(TIMEOUT_S)
+        assert status == 0
+
+
+def test_a_kill_switch_needs_no_configuration_on_paper(tmp_path: Path) -> None:
+    with up(tmp_path) as ports:
+        where = ("--url", f"http://127.0.0.1:{ports['http_port']}", "--data-dir", str(tmp_path))
         status, halt = backstay("kill", "set", "--reason", "drill", *where)
         assert (status, halt["level"]) == (0, "no_new")
         assert backstay("kill", "lift", "--id", halt["halt_id"], *where)[1]["state"] == "requested"
         lifted = backstay("kill", "lift", "--id", halt["halt_id"], "--key", "ops-2", *where)
         assert lifted[1]["state"] == "lifted"
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(TIMEOUT_S) == 0
+
+
+def test_an_order_that_rests_at_the_venue_outlives_a_restart_of_both(tmp_path: Path) -> None:
+    buy = ("--side", "buy", "--symbol", "XRPUSDT", "--qty", "10", "--tif", "gtc", "--cl-ord-id", "rests")
+    with up(tmp_path) as ports:
+        where = ("--url", f"ws://127.0.0.1:{ports['ws_port']}/v1/ws", "--data-dir", str(tmp_path))
+        refused = backstay("order", "place", *buy, "--px", "0.0001", *where)[1]
+        lowest = Decimal(refused["detail"]["passes"]["px"])  # the market goes on: keep clear of the collar's edge
+        px = str((lowest * Decimal("1.01")).quantize(Decimal("0.0001")))
+        status, placed = backstay("order", "place", *buy, "--px", px, "--wait", "working", *where)
+        assert (status, placed["ord_status"]) == (0, "new")
+    with up(tmp_path) as ports:
+        secret = str(tmp_path / "keys/demo.secret")
+        url = f"ws://127.0.0.1:{ports['ws_port']}/v1/ws"
+        with Gateway(url, key="demo", secret=secret, account="DEMO", session="after") as gw:
+            order = gw.order("rests")
+            order.cancel()
+            assert order.done(timeout=TIMEOUT_S).ord_status == "canceled"
 
 
 def test_up_starts_both_restarts_a_dead_gateway_and_ends_in_order(tmp_path: Path) -> None:
