@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from backstay import Sent, Triggered
+from backstay import Accepted, Sent, Triggered
+from brokers.ids import decode_broker_id
 from gateway.demo.figures import Spread, readable, spread
 from gateway.demo.trader import Trader
 
 BUDGET_NS = 500_000_000
+CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -117,7 +120,8 @@ def _once(traders: Sequence[Trader], ledger: VenueLedger, orders: int, fired: in
         told.update(trader.exec_ids())
     twice = sum(count > 1 for count in ledger.orders.values())
     sent = {event.broker_cl_ord_id for trader in traders for event in trader.events if isinstance(event, Sent)}
-    unknown = len(set(ledger.orders) - sent)
+    rows = _rows(traders)
+    unknown = sum(_row(name) not in rows for name in set(ledger.orders) - sent)
     lost = len(set(ledger.execs) - set(told))
     extra = sum(told.values()) - len(set(ledger.execs) & set(told))
     filled = [trader for trader in traders if trader.stop_status() == "filled"]
@@ -139,6 +143,18 @@ def _once(traders: Sequence[Trader], ledger: VenueLedger, orders: int, fired: in
         Check("positions", "flat" if flat and not net else "open " + ", ".join(net), "flat here and there",
               flat and not net),
     ]  # fmt: skip
+
+
+def _row(broker_cl_ord_id: str) -> int:
+    """The order that a broker-side id names, -1 for none: one handed over just before a kill has no `sent` event."""
+    parts = decode_broker_id(broker_cl_ord_id.encode())
+    return -1 if parts is None else parts[2]
+
+
+def _rows(traders: Sequence[Trader]) -> set[int]:
+    """Orders that were accepted, by the number in their `order_id`."""
+    accepted = (event.order_id for trader in traders for event in trader.events if isinstance(event, Accepted))
+    return {reduce(lambda row, char: row * 32 + CROCKFORD.index(char), order_id[1:], 0) for order_id in accepted}
 
 
 def _stop_latencies(traders: Sequence[Trader], ledger: VenueLedger) -> tuple[Spread, Spread]:

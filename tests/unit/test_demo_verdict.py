@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from backstay import Event, Gateway, HmacSecret, Order
+from brokers.ids import encode_broker_id
 from gateway.demo.trader import Trader
 from gateway.demo.verdict import Restart, VenueLedger, judge
 
@@ -142,3 +143,13 @@ def test_a_state_that_differs_after_a_restart_is_found(tmp_path: Path) -> None:
 
 def test_a_journal_that_is_not_sound_is_found(tmp_path: Path) -> None:
     assert broken(tmp_path, journal=Journal(is_sound=False)) == ["journal verified"]
+
+
+def test_an_order_handed_over_just_before_a_kill_is_known_by_its_acceptance(tmp_path: Path) -> None:
+    def under(name: str) -> tuple[dict[str, Any], ...]:
+        taken, filled = ({**line, "msg": {**line["msg"], "id": name}} for line in LEDGER[:2])
+        return (taken, filled, *LEDGER[2:])
+
+    last, strange = (encode_broker_id(0, b"00000", row, 1).decode() for row in (1, 7))  # O1 is the order in row 1
+    assert broken(tmp_path, events=without(SOUND, 1), ledger=under(last)) == []
+    assert broken(tmp_path, events=without(SOUND, 1), ledger=under(strange)) == ["orders at the venue that were told"]
