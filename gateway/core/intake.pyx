@@ -523,6 +523,8 @@ cdef class Intake:
             return self._refuse(Refusal.REV_CONFLICT, "rev", f"the next revision is {row.ask_rev + 1}, at most {REV_MAX}")
         if row.open_asks and req.rev - first_asked(row) >= OPEN_ASKS_MAX:
             return self._refuse(Refusal.BUSY, "rev", f"{OPEN_ASKS_MAX} revisions wait for the broker's answer")
+        if (req.tif is not None or req.expire_ns is not None) and row.was_sent:
+            return self._refuse(Refusal.UNSUPPORTED, "tif", "this broker cannot change when a working order ends: cancel it and place another")
         if deadline_ns and self.state.wall_ns > deadline_ns:
             return self._refuse(Refusal.DEADLINE_PASSED, "deadline_ns", "the deadline had passed when the request was applied")
         if terms.order_qty_e9 <= row.cum_qty_e9:

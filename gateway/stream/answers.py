@@ -148,7 +148,7 @@ def features() -> dict[str, Any]:
     return {
         "native": [],
         "placement": ["gateway"],
-        "replace": ["qty", "px", "trigger", "tif"],
+        "replace": ["qty", "px", "trigger"],  # tif too while the order is still here
         "corp": "none",
         "tif": ["day", "gtc", "gtd", "ioc", "fok"],
     }

@@ -1,5 +1,7 @@
 """What brokers say out of order, twice or wrongly: one case for each rule that a fault once broke."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -174,11 +176,13 @@ def test_ticket_names_the_revision_in_force_at_the_broker(pair: Pair) -> None:
     assert second.orig_broker_cl_ord_id == second.broker_cl_ord_id != first
 
 
-def test_pipelined_replace_keeps_the_time_in_force_asked_before(pair: Pair) -> None:
-    row = working(pair)
-    pair.replace(0, ReplaceItem(cl_ord_id="a", rev=2, tif="day"))
-    pair.replace(0, ReplaceItem(cl_ord_id="a", rev=3, qty="4"))
-    assert pair.live.reports.ticket(row, 0, replace=True).tif == 0
+@pytest.mark.parametrize("change", [{"tif": "day"}, {"tif": "gtd", "expire_ns": 2**62}])
+def test_a_working_order_keeps_its_end_which_the_broker_cannot_change(pair: Pair, change: dict[str, Any]) -> None:
+    working(pair)
+    before = pair.live.state.dump()
+    asked = ReplaceItem(cl_ord_id="a", rev=2, qty="4", **change)
+    assert pair.live.intake.replace(0, asked, 0, pair.wall_ns, pair.mono_ns) == Refusal.UNSUPPORTED
+    assert (pair.live.intake.path, pair.live.state.dump()) == ("tif", before)
 
 
 def test_absurd_numbers_of_a_broker_are_kept_and_booked_nowhere(pair: Pair) -> None:
