@@ -17,6 +17,7 @@ cdef class Outbox:
     cdef public uint32_t unanswered
     cdef public uint32_t replies             # answers that are no events and wait their turn
     cdef object on_slow
+    cdef public object on_lag                # called once each time the half of the limit is passed
     cdef readonly uint64_t frames
     cdef int add(self, const char* text, Py_ssize_t size) except -1
     cdef int add_parts(self, const char* a, Py_ssize_t na, const char* b, Py_ssize_t nb) except -1

@@ -110,8 +110,10 @@ cdef class Outbox:
             self.transport.write(PyBytes_FromStringAndSize(self.buffer + done, self.size - done))
             waiting = self.transport.get_write_buffer_size()
         self.size = 0
-        self.lagging = waiting > self.limit_bytes // 2
-        if waiting > self.limit_bytes:
+        was_lagging, self.lagging = self.lagging, waiting > self.limit_bytes // 2
+        if self.lagging and not was_lagging and self.on_lag is not None:
+            self.on_lag()                            # may send and flush a frame of its own
+        if waiting > self.limit_bytes and not self.closed:
             self.closed = True
             self.on_slow()
         return 0

@@ -80,6 +80,7 @@ class Session(WSListener):
         under = transport.underlying_transport
         fd = -1 if transport.is_secure else under.get_extra_info("socket").fileno()
         self.outbox = Outbox(under, fd, self.server.limits.outbound_bytes, self.binary, self._too_slow)
+        self.outbox.on_lag = self._lags
         self.last_rx_ns = self.engine.clock.mono_ns()
         self.nonce = base64.b64encode(secrets.token_bytes(18)).decode()
         self.server.joined(self)
@@ -269,6 +270,11 @@ class Session(WSListener):
         if self.key is None:
             self.transport.disconnect()
         self.engine.later(LINGER_NS, lambda: self.transport.disconnect(graceful=False))
+
+    def _lags(self) -> None:
+        """Half of the outbound buffer is full: say so while there is room."""
+        self.send(notices.Status(lag=notices.Lag(frames=0, bytes=self.outbox.backlog_bytes)))
+        self.outbox.flush()
 
     def _too_slow(self) -> None:
         self.engine.soon(self._close_slow)
