@@ -1,0 +1,115 @@
+"""What outsiders saw: clients, the broker, operators. It survives every crash; checkers hold the gateway against it.
+
+Nothing here comes from the gateway's own memory or disk. Lists only grow: a checker keeps its place in each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+decode = msgspec.json.Decoder().decode
+
+
+@dataclass(slots=True)
+class Asked:
+    """One request that a client sent; nobody knows whether it arrived until it is answered."""
+
+    at_ns: int
+    client: str
+    link: int  # number of the client's connection
+    id: int
+    kind: str  # `place`, `cancel`, `replace`, `cancel_all`, `batch`, `get`, `subscribe`
+    account: str
+    cl_ord_id: str
+    request: dict[str, Any]  # as sent
+    answer: dict[str, Any] | None = None  # the frame that answered it
+
+
+@dataclass(slots=True)
+class Heard:
+    """One frame that a client received and read."""
+
+    at_ns: int
+    client: str
+    link: int
+    text: bytes
+    message: dict[str, Any]
+
+    @property
+    def kind(self) -> str:
+        return str(self.message["t"])
+
+
+@dataclass(slots=True)
+class Linked:
+    """A client's connection began (`open`) or ended (`closed`, with the server's code, or 0: it just went away)."""
+
+    at_ns: int
+    client: str
+    link: int
+    what: str
+    code: int = 0
+
+
+@dataclass(slots=True)
+class Reached:
+    """One message that reached the broker (after what the link did to it), in the broker's own words."""
+
+    at_ns: int
+    life: int  # of the gateway that sent it
+    message: Any  # brokers.sim.messages: New, Cancel, Replace, Query
+
+
+@dataclass(slots=True)
+class Fact:
+    """What changed the broker's book: its own ledger (brokers.sim.messages: Ack, Fill, Canceled, ... Busted)."""
+
+    at_ns: int
+    message: Any
+
+
+@dataclass(slots=True)
+class Act:
+    """What an operator did: `kill`, `lift`, `cut`. `done_ns` is when it was in force; -1: never."""
+
+    at_ns: int
+    what: str
+    detail: dict[str, Any]
+    done_ns: int = -1
+
+
+@dataclass(slots=True)
+class Lived:
+    """The node's life: `boot`, `crash`, `stop`, `pause`, `wake`, `jump`, `freeze`, `suspend`; `by_ns` with some."""
+
+    at_ns: int
+    life: int  # counts the boots
+    what: str
+    by_ns: int = 0
+
+
+@dataclass(slots=True)
+class Tick:
+    """One frame of market data as it was handed to the gateway, with the faults that it carries."""
+
+    at_ns: int
+    symbol: str
+    text: bytes
+    fault: str  # "" for a sound one
+
+
+@dataclass(slots=True)
+class History:
+    """All of it, in the order of virtual time."""
+
+    asked: list[Asked] = field(default_factory=list)
+    heard: list[Heard] = field(default_factory=list)
+    links: list[Linked] = field(default_factory=list)
+    reached: list[Reached] = field(default_factory=list)
+    facts: list[Fact] = field(default_factory=list)
+    acts: list[Act] = field(default_factory=list)
+    lives: list[Lived] = field(default_factory=list)
+    ticks: list[Tick] = field(default_factory=list)
