@@ -58,7 +58,7 @@ CATALOGUE: dict[str, Fault] = {
         Fault("clock.jump", "the wall clock moves by a second to a day", "event", 0.2, (0.001, 0.005), 0.02, "I11 I18"),
         Fault("clock.leap", "the wall clock repeats a second", "event", 0.1, (0.001,), 0.01, "I18"),
         Fault("clock.freeze", "the wall clock stands", "event", 0.1, (0.001,), 0.01, "I18"),
-        Fault("clock.suspend", "the machine is suspended; its monotonic clock stands", "event", 0.1, (0.001,), 0.01, "I11"),
+        Fault("clock.suspend", "the machine is suspended, its mono clock too", "event", 0.1, (0.001,), 0.01, "I11"),
         # clients
         Fault("client.slow", "reads a little at a time", "client", 0.3, (0.5,), 1.0, "I13 I14"),
         Fault("client.stuck", "stops reading", "event", 0.1, (0.01,), 0.1, "I14 I19"),
