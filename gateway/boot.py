@@ -15,6 +15,7 @@ import structlog
 
 from gateway.clock import Clock
 from gateway.config import Config
+from gateway.core import COMPILED, Core
 from gateway.core.state import State
 from gateway.core.world import World
 from gateway.journal.recovery import Recovered, recover
@@ -43,15 +44,15 @@ def journal_dir(config: Config) -> Path:
     return Path(config.gateway.data_dir) / config.journal.dir
 
 
-def new_state(config: Options) -> State:
+def new_state(config: Options, core: Core = COMPILED) -> State:
     """Empty tables of the configured sizes."""
     capacity = config.capacity
-    return State(
+    return core.state(
         shard=config.gateway.shard, orders=capacity.orders, accounts=capacity.accounts, instruments=capacity.instruments
     )
 
 
-def boot(config: Config, clock: Clock) -> Booted:
+def boot(config: Config, clock: Clock, core: Core = COMPILED) -> Booted:
     """Rebuild the state. Raises JournalCorrupt when the journal is damaged before its tail."""
     began = clock.mono_ns()
     folder = journal_dir(config)
@@ -59,7 +60,7 @@ def boot(config: Config, clock: Clock) -> Booted:
     restored = restore(folder)
     for refused in restored.refused:
         log.warning("snapshot passed over", path=str(refused.path), why=refused.why)
-    state, position = state_from(config, restored.snapshot)
+    state, position = state_from(config, restored.snapshot, core)
     replayed = 0
     for block in restored.recovered.blocks(position):
         replayed += state.replay(block.data, block.position)
@@ -91,19 +92,19 @@ def load_snapshot(state: State, content: bytes) -> None:
     state.load(content[HEAD.size : HEAD.size + size], content[HEAD.size + size :])
 
 
-def state_from(config: Config, snapshot: Snapshot | None) -> tuple[State, int]:
+def state_from(config: Config, snapshot: Snapshot | None, core: Core = COMPILED) -> tuple[State, int]:
     """The state that a snapshot holds and the position after it; an empty one and 0 when another version made it.
 
     A snapshot only saves time: what this version cannot read costs a replay of the whole journal, not the start.
     """
-    state = new_state(config)
+    state = new_state(config, core)
     if snapshot is None:
         return state, 0
     try:
         load_snapshot(state, snapshot.content)
     except ValueError as error:
         log.warning("snapshot passed over; the whole journal is replayed", seq=snapshot.seq, why=str(error))
-        return new_state(config), 0
+        return new_state(config, core), 0
     return state, snapshot.position
 
 
@@ -113,9 +114,9 @@ def write_snapshot(config: Config, state: State, position: int) -> Path:
     return store.write(Snapshot(state.seq, position, state.history, pack_snapshot(state)))
 
 
-def configure(state: State, config: Config, clock: Clock) -> None:
+def configure(state: State, config: Config, clock: Clock, core: Core = COMPILED) -> None:
     """Records for what the configuration has and the journal does not: epoch, instruments, accounts, limits."""
-    world = World(state)
+    world = core.world(state)
     wall_ns = clock.wall_ns()
     history = state.history if any(state.history) else secrets.token_bytes(16)
     world.start_epoch(state.epoch + 1, history, wall_ns)

@@ -16,12 +16,8 @@ import structlog
 
 from brokers.ports import Adapter, Report
 from gateway.clock import Clock
-from gateway.core.batch import Batch
-from gateway.core.intake import Intake
-from gateway.core.reports import Reports
+from gateway.core import COMPILED, Core
 from gateway.core.state import Op, State
-from gateway.core.views import Views
-from gateway.core.watch import Watch
 from gateway.guard import Guard
 from gateway.halts import Halts
 from gateway.journal.errors import JournalFull, JournalStopped
@@ -29,7 +25,6 @@ from gateway.router import Router
 from gateway.stages import Stages
 from gateway.stream.fanout import Fanout, Outbox
 from hotpath.enums import OrdStatus, Reason, Stage
-from hotpath.ticks import TickParser
 from risk.catalogue import code_of
 
 log = structlog.get_logger("engine")
@@ -69,10 +64,11 @@ class Engine:
         soon: Callable[[Callable[[], None]], object],
         read_frame: Callable[[int], bytes],
         answer_ns: int = 2_000_000_000,
+        core: Core = COMPILED,
     ) -> None:
         """is_durable: acknowledgements wait for the disk. later, soon: the loop's timer (ns) and its next turn.
 
-        read_frame: the journal's whole frame at a position.
+        read_frame: the journal's whole frame at a position. core: the one that the state is of.
         """
         self.state = state
         self.journal = journal
@@ -82,17 +78,18 @@ class Engine:
         self.later = later
         self.soon = soon
         self.read_frame = read_frame
-        self.intake = Intake(state)
-        self.batch = Batch(state, self.intake)
-        self.reports = Reports(state)
-        self.views = Views(state)
-        self.parser = TickParser(state.quotes)
-        self.watch = Watch(state, self.parser)
+        self.core = core
+        self.intake = core.intake(state)
+        self.batch = core.batch(state, self.intake)
+        self.reports = core.reports(state)
+        self.views = core.views(state)
+        self.parser = core.parser(state.quotes)
+        self.watch = core.watch(state, self.parser)
         self.fanout = Fanout(state.names, state.gate.account_capacity)
         self.fanout.start(state.seq, [self.views.acct_seq(row) for row in range(len(state.account_names))])
         self.router = Router(self, adapter, answer_ns)
         self.halts = Halts(self)
-        self.guard = Guard(state, self.watch, self.views)
+        self.guard = Guard(state, self.watch, self.views, core.world(state))
         self.is_admitting = True  # false: protect-only, nothing new is accepted
         self.is_backed_up = False  # the journal would not take what is recorded: entries are answered BUSY
         self.stop_cause = ""

@@ -42,11 +42,11 @@ class Loss:
 class Guard:
     """Watches the watching of one shard; the caller flushes what it writes."""
 
-    def __init__(self, state: State, watch: Watch, views: Views) -> None:
+    def __init__(self, state: State, watch: Watch, views: Views, world: World) -> None:
         self._state = state
         self._watch = watch
         self._views = views
-        self._world = World(state)
+        self._world = world
         self._losses: dict[int, Loss] = {}
         self._due_ns = 0
         self.unguarded_ns = 0  # sum over instruments of the times in which resting stops were not watched

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gateway.core.world import World
 from hotpath.enums import HaltLevel, HaltScope, Reason
 from risk.halts import Halt, HaltAction, HaltBook
 
@@ -21,7 +20,7 @@ class Halts:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.world = World(engine.state)
+        self.world = engine.core.world(engine.state)
 
     def scope_of(self, text: str) -> tuple[int, int] | None:
         """`global`, `account:NAME` or `instrument:SYMBOL` as (scope, row); None when there is no such thing."""

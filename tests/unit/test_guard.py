@@ -21,7 +21,7 @@ class Desk:
 
     def __init__(self, state: State | None = None) -> None:
         self.live = Live.over(state or new_state())
-        self.guard = Guard(self.live.state, self.live.watch, self.live.views)
+        self.guard = Guard(self.live.state, self.live.watch, self.live.views, World(self.live.state))
         self.now_ns = 0
         if state is None:
             self._open()
