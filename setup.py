@@ -1,8 +1,8 @@
 """The extension list and the compiler directives; everything else is in pyproject.toml.
 
 ``BACKSTAY_BUILD`` chooses the build: ``release`` (default); ``checked``, the same sources with bounds, overflow and
-None checks on; ``none``, no extensions at all: the set-up script installs the metadata so and then builds in place,
-which compiles only what changed.
+None checks on; ``planted``, with the switches of the planted bugs, for tests alone; ``none``, no extensions at all: the
+set-up script installs the metadata so and then builds in place, which compiles only what changed.
 """
 
 import os
@@ -15,8 +15,14 @@ from setuptools import Extension, setup
 ROOT = Path(__file__).parent
 PACKAGES = ("hotpath", "risk", "brokers", "gateway")
 BUILD = os.environ.get("BACKSTAY_BUILD", "release")
-if BUILD not in ("release", "checked", "none"):
-    sys.exit(f"BACKSTAY_BUILD must be release, checked or none, not {BUILD!r}")
+MACROS: dict[str, list[tuple[str, str | None]]] = {
+    "release": [],
+    "checked": [("BACKSTAY_CHECKED", "1")],
+    "planted": [("BACKSTAY_PLANTED", "1")],
+    "none": [],
+}
+if BUILD not in MACROS:
+    sys.exit(f"BACKSTAY_BUILD must be one of {', '.join(MACROS)}, not {BUILD!r}")
 CHECKED = BUILD == "checked"
 
 DIRECTIVES = {
@@ -49,7 +55,7 @@ def extensions() -> list[Extension]:
             include_dirs=["."],
             extra_compile_args=COMPILE,
             extra_link_args=["-pthread"],
-            define_macros=[("BACKSTAY_CHECKED", "1")] if CHECKED else [],
+            define_macros=MACROS[BUILD],
         )
         for path in sources
     ]

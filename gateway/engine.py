@@ -21,6 +21,7 @@ from gateway.core.state import Op, State
 from gateway.guard import Guard
 from gateway.halts import Halts
 from gateway.journal.errors import JournalFull, JournalStopped
+from gateway.plants import PLANTED, is_on
 from gateway.router import Router
 from gateway.stages import Stages
 from gateway.stream.fanout import Fanout, Outbox
@@ -129,7 +130,7 @@ class Engine:
             self._committing.append((last, self.clock.mono_ns()))
             self.fanout.load(blob)
             state.placed(position, len(blob))
-            if not self.is_durable:
+            if not self.is_durable or (PLANTED and is_on("acknowledge_before_durable")):
                 self._settle(last)
             if last >= until:
                 break
@@ -339,7 +340,7 @@ class Engine:
         last_wall_ns: of the last record before this start. Since then nobody watched the stops.
         is_clean: the end was an orderly one. Else a stop may have fired whose record was lost: each is asked about.
         """
-        if not is_clean:
+        if not is_clean and not (PLANTED and is_on("trigger_twice_after_restart")):
             self.router.suspects = dict.fromkeys(self.views.armed())
         for account in range(len(self.state.account_names)):
             for order in self.views.open_orders(account):

@@ -8,6 +8,7 @@ leave in that order, entries after the whole risk chain has been run again.
 from __future__ import annotations
 
 import heapq
+import time
 from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ from brokers.ports import (
     ReportTradeCanceled,
 )
 from gateway.core.state import Op
+from gateway.plants import PLANTED, is_on
 from hotpath.enums import OrdStatus, Pending, Reason, Stage
 from hotpath.ticket import Ticket
 from recon.resolve import Step, resolve
@@ -294,6 +296,8 @@ class Router:
         return bool(control)
 
     def _now(self) -> int:
+        if PLANTED and is_on("read_real_clock"):
+            return time.time_ns()
         return self.engine.clock.wall_ns()
 
     # --- time --------------------------------------------------------------------------------------------------------
@@ -307,7 +311,9 @@ class Router:
             status, stage, pending = views.status(order)
             if not self.is_open:
                 continue
-            if status == OrdStatus.PENDING_NEW and stage == Stage.SENT:
+            if PLANTED and is_on("timeout_is_refusal") and status == OrdStatus.PENDING_NEW and stage == Stage.SENT:
+                self.engine.reports.rejected(order, b"BROKER_REJECTED", b"", b"no answer", b"", wall_ns)
+            elif status == OrdStatus.PENDING_NEW and stage == Stage.SENT:
                 self.put_in_doubt(order, b"no answer")
                 self.unasked[order] = None
             elif status in WORKING and pending:

@@ -2,6 +2,7 @@
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from hotpath.enums cimport ASK, BID, LAST, MID
 from hotpath.fixed cimport MAX_E9
+from hotpath.plants cimport TRIGGER_ON_STALE_QUOTE, is_planted
 
 cdef extern from "hotpath/src/fixed.hpp" namespace "backstay" nogil:
     int scale_bps(int64_t value, int64_t bps_e9, int64_t* out) noexcept
@@ -15,7 +16,7 @@ cdef enum:
 
 
 cdef inline bint is_young(int64_t stamp_ns, int64_t mono_ns, int64_t max_age_ns) noexcept nogil:
-    return stamp_ns != 0 and mono_ns - stamp_ns <= max_age_ns
+    return stamp_ns != 0 and (mono_ns - stamp_ns <= max_age_ns or is_planted(TRIGGER_ON_STALE_QUOTE))
 
 
 cdef inline bint is_side(int64_t px_e9, int64_t qty_e9) noexcept nogil:

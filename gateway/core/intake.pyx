@@ -11,6 +11,7 @@ from hotpath.checks cimport CheckRequest, Decision
 from hotpath.enums cimport *
 from hotpath.fixed cimport PARSE_OK, PARSE_PRECISION, format_e9, parse_e9
 from hotpath.orders cimport OPEN_ASKS_MAX, OrderRow, first_asked, is_done
+from hotpath.plants cimport CHECK_KILL_AT_ADMISSION_ONLY, is_planted
 from hotpath.records cimport *
 from gateway.core.state cimport GROUP_ROWS_MAX, OP_CANCEL, OP_REPLACE, OP_SUBMIT, State
 
@@ -361,7 +362,7 @@ cdef class Intake:
         cdef Terms t = row.terms
         t.order_qty_e9, t.px_e9 = row.ask_qty_e9, row.ask_px_e9
         self._check(row.account, &t, row, mono_ns, True)
-        return self.verdict.control == Control.KILL_GATE
+        return self.verdict.control == Control.KILL_GATE and not is_planted(CHECK_KILL_AT_ADMISSION_ONLY)
 
     cdef int64_t _accept(self, uint32_t account, object req, Terms* t, uint64_t content, bytes session) except? -100:
         cdef State s = self.state

@@ -12,6 +12,10 @@ from hotpath.orders cimport FIRST_REV, OrderRow, first_asked, is_allowed, is_ask
 from hotpath.records cimport *
 from hotpath.checks cimport PairRow
 from hotpath.fixed cimport MAX_E9
+from hotpath.plants cimport (
+    CHECK_KILL_AT_ADMISSION_ONLY, COUNT_REPEATED_FILL_TWICE, IGNORE_FILL_AFTER_CANCEL, NEW_ID_AFTER_RESTART,
+    TRIGGER_TWICE_AFTER_RESTART, is_planted,
+)
 from hotpath.quotes cimport InstrumentRow
 from hotpath.ticket cimport Ticket
 from gateway.core.state cimport OP_SUBMIT, State
@@ -88,7 +92,7 @@ cdef class Reports:
             self.state.gate.global_halt
             or self.state.gate.instrument_halts[row.terms.instrument]
             or self.state.gate.accounts[row.account].halt_level
-        ) and not (row.triggered and row.terms.reduce_only):
+        ) and not (row.triggered and row.terms.reduce_only) and not is_planted(CHECK_KILL_AT_ADMISSION_ONLY):
             return False
         return self.ticket(order, mono_ns)
 
@@ -133,6 +137,8 @@ cdef class Reports:
         cdef char name[24]
         cdef uint32_t rev = row.ask_rev if replace else (row.broker_rev if row.was_sent else FIRST_REV)
         cdef int64_t px = row.ask_px_e9 if replace else row.terms.px_e9
+        if not replace and (is_planted(NEW_ID_AFTER_RESTART) or is_planted(TRIGGER_TWICE_AFTER_RESTART) and row.triggered):
+            rev = s.epoch
         encode_id(name, s.shard, s.history_tag, order, rev)
         t.order = order
         t.rev = rev
@@ -235,8 +241,10 @@ cdef class Reports:
         s.wall_ns = wall_ns
         if len(exec_id) > EXEC_ID_MAX or last_qty_e9 <= 0 or last_px_e9 <= 0 or not self._fits(row, last_qty_e9, last_px_e9):
             return self.anomaly(b"trade: not a fill", raw, wall_ns)
-        if s.orders.has_exec(order, exec_id, len(exec_id)):
+        if s.orders.has_exec(order, exec_id, len(exec_id)) and not is_planted(COUNT_REPEATED_FILL_TWICE):
             self.repeats += 1
+            return 0
+        if done and is_planted(IGNORE_FILL_AFTER_CANCEL):
             return 0
         self._arrive(row, b"trade: nobody saw the order leave", raw)
         if not is_allowed(row, Kind.TRADE):

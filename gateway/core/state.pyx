@@ -15,6 +15,7 @@ from hotpath.checks cimport Gate, Limits, PairRow
 from hotpath.enums cimport *
 from hotpath.frame cimport FLAG_CONTINUES, FrameHeader, frame_space, write_frame
 from hotpath.orders cimport OrderRow, OrderTable, is_done
+from hotpath.plants cimport FREE_ALL_ON_CANCEL, RESERVE_ON_ACKNOWLEDGEMENT, is_planted
 from hotpath.quotes cimport QuoteTable
 from hotpath.records cimport *
 from hotpath.stops cimport TriggerIndex
@@ -392,6 +393,10 @@ cdef class State:
         cdef int64_t qty_e9 = row.owed_qty_e9
         cdef int64_t px = row.ref_px_e9
         cdef bint live = row.ord_status >= OrdStatus.PENDING_NEW and not is_done(row.ord_status)
+        if is_planted(RESERVE_ON_ACKNOWLEDGEMENT) and row.ord_status == OrdStatus.PENDING_NEW:
+            return 0
+        if is_planted(FREE_ALL_ON_CANCEL) and row.ord_status == OrdStatus.CANCELED:
+            return 0
         if live:
             qty_e9 = max(qty_e9, row.terms.order_qty_e9 - row.cum_qty_e9)
             if row.open_asks:

@@ -33,6 +33,7 @@ from gateway.journal.segment import (
     segment_numbers,
     split_position,
 )
+from gateway.plants import PLANTED, is_on
 from hotpath.frame import (
     FRAME_ALIGN_BYTES,
     SCAN_BAD,
@@ -235,7 +236,7 @@ def _validate(
         epoch=epoch,
         first_seq=headers[0].first_seq,
         last_seq=ranges[-1].last_seq,
-        next_position=join_position(headers[-1].segment_no, ranges[-1].end),
+        next_position=join_position(headers[-1].segment_no, tail.end),
         frames=sum(used.frames for used in ranges),
         segments=tuple(ranges),
         truncated_bytes=tail.truncated_bytes,
@@ -283,6 +284,7 @@ def _digest(data: bytearray, end: int) -> bytes:
 
 
 class _Tail(NamedTuple):
+    end: int
     truncated_bytes: int
     synced_bytes_lost: int
     is_clean: bool
@@ -299,6 +301,11 @@ def _settle_tail(file: Path, data: bytearray, found: Scan, header: SegmentHeader
             what = _WHY[found.code] if later < 0 else f"{_WHY[found.code]}, sound again at offset {later}"
             raise JournalCorrupt(str(file), found.end, found.last_seq + 1, what)
     cut = found.whole_end
+    if PLANTED and is_on("append_after_torn_tail"):
+        cut = (
+            PAGE_BYTES
+            + -(-len(bytes(memoryview(data)[PAGE_BYTES:]).rstrip(b"\0")) // FRAME_ALIGN_BYTES) * FRAME_ALIGN_BYTES
+        )
     is_cut = has_junk or cut != found.end
     truncated = len(bytes(memoryview(data)[cut:]).rstrip(b"\0")) if is_cut else 0
     is_clean = mark is not None and mark.is_clean and mark.end == cut and not is_cut
@@ -311,7 +318,7 @@ def _settle_tail(file: Path, data: bytearray, found: Scan, header: SegmentHeader
         renewed = Mark(cut, found.whole_last_seq, number + 1, is_clean=False, is_synced=True)
         offset, packed = pack_mark(renewed)
         _overwrite(file, [(offset, memoryview(packed))])
-    return _Tail(truncated, max(0, synced_end - cut), is_clean)
+    return _Tail(cut, truncated, max(0, synced_end - cut), is_clean)
 
 
 def _overwrite(file: Path, pieces: list[tuple[int, memoryview]]) -> None:

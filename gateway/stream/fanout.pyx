@@ -15,6 +15,7 @@ from libc.string cimport memcpy
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from hotpath.frame cimport FrameHeader, frame_space
 from hotpath.hist cimport Histogram
+from hotpath.plants cimport DROP_FOR_SLOW_CLIENT, ITERATE_A_SET, is_planted
 from hotpath.records cimport *
 from hotpath.wire cimport EVENT_MAX_BYTES, Renderer, put, put_int
 
@@ -253,7 +254,7 @@ cdef class Fanout:
                 continue
             self._event(item[0], item[1], item[2], item[3], wall_ns, touched)
             count += 1
-        for outbox in touched:
+        for outbox in set(touched) if is_planted(ITERATE_A_SET) else touched:
             outbox.flush()
         self.delivered += count
         return count
@@ -280,6 +281,8 @@ cdef class Fanout:
                 behind.append(follower)
                 continue
             follower.next_seq += 1
+            if is_planted(DROP_FOR_SLOW_CLIENT) and follower.outbox.lagging:
+                continue
             if asked is not None and self._asked_by(asked, follower.outbox):
                 continue
             follower.outbox.add_parts(PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text), b"}", 1)

@@ -8,6 +8,7 @@ import msgspec
 
 from gateway.contracts import notices
 from gateway.contracts import requests as asked
+from gateway.plants import PLANTED, is_on
 from gateway.stream import answers
 from gateway.stream.fanout import Follower
 
@@ -46,6 +47,8 @@ class Following:
         resume = after is not None and after.history == history and after.seq <= head
         start = after.seq if resume and after is not None else head
         follower = Follower(session.outbox, account, start + 1)
+        if PLANTED and is_on("skip_seq_on_resume") and resume:
+            follower.next_seq += 1
         mode = "replay" if resume else "snapshot"
         sync = notices.Sync(re=req.id, account=name, history=history, mode=mode, seq=start, head=head)  # type: ignore[arg-type]
         self.followers[account] = follower

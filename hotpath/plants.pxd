@@ -1,0 +1,19 @@
+"""Planted bugs: `is_planted(...)` is a constant False unless the build is `planted` (hotpath/src/plants.hpp)."""
+
+cdef extern from "hotpath/src/plants.hpp" namespace "backstay" nogil:
+    enum Plant:
+        NO_PLANT
+        COUNT_REPEATED_FILL_TWICE
+        IGNORE_FILL_AFTER_CANCEL
+        RESERVE_ON_ACKNOWLEDGEMENT
+        FREE_ALL_ON_CANCEL
+        CHECK_KILL_AT_ADMISSION_ONLY
+        NEW_ID_AFTER_RESTART
+        TRIGGER_TWICE_AFTER_RESTART
+        TRIGGER_ON_STALE_QUOTE
+        DROP_FOR_SLOW_CLIENT
+        ITERATE_A_SET
+    int plant_count() noexcept
+    const char* plant_name(int plant) noexcept
+    void set_plant(int plant) noexcept
+    bint is_planted(int plant) noexcept
