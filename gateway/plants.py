@@ -62,7 +62,7 @@ def is_on(name: str) -> bool:
 
 
 def watch(reached: Callable[[str], None] | None, chance: Callable[[str, int], bool] | None = None) -> None:
-    """A simulation listens: `reached` is told each mark, `chance` decides rare branches by (name, ppm); None ends it."""
+    """A simulation listens: `reached` is told each mark, `chance` decides rare branches; None ends it."""
     global _reached, _chance
     _reached, _chance = reached, chance
 
