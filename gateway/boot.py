@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import struct
 from collections.abc import Iterator
@@ -18,8 +17,9 @@ from gateway.config import Config
 from gateway.core import COMPILED, Core
 from gateway.core.state import State
 from gateway.core.world import World
+from gateway.journal.files import SYSTEM, File, Files
 from gateway.journal.recovery import Recovered, recover
-from gateway.journal.segment import split_position
+from gateway.journal.segment import segment_name, split_position
 from gateway.journal.snapshot import Snapshot, SnapshotStore, restore
 from gateway.options import AccountOptions, e4, e9
 from gateway.options import Config as Options
@@ -52,12 +52,12 @@ def new_state(config: Options, core: Core = COMPILED) -> State:
     )
 
 
-def boot(config: Config, clock: Clock, core: Core = COMPILED) -> Booted:
+def boot(config: Config, clock: Clock, core: Core = COMPILED, files: Files = SYSTEM) -> Booted:
     """Rebuild the state. Raises JournalCorrupt when the journal is damaged before its tail."""
     began = clock.mono_ns()
     folder = journal_dir(config)
-    folder.mkdir(parents=True, exist_ok=True)
-    restored = restore(folder)
+    files.make_folder(folder)
+    restored = restore(folder, files=files)
     for refused in restored.refused:
         log.warning("snapshot passed over", path=str(refused.path), why=refused.why)
     state, position = state_from(config, restored.snapshot, core)
@@ -72,10 +72,10 @@ def boot(config: Config, clock: Clock, core: Core = COMPILED) -> Booted:
     return Booted(state, recovered, replayed, clock.mono_ns() - began)
 
 
-def replay_all(config: Config) -> tuple[int, str]:
+def replay_all(config: Config, files: Files = SYSTEM) -> tuple[int, str]:
     """Sequence and digest of the state that the whole journal gives, snapshots aside; changes nothing on disk."""
     state = new_state(config)
-    for block in recover(journal_dir(config), repair=False).blocks():
+    for block in recover(journal_dir(config), repair=False, files=files).blocks():
         state.replay(block.data, block.position)
     return state.seq, state.digest()
 
@@ -108,9 +108,9 @@ def state_from(config: Config, snapshot: Snapshot | None, core: Core = COMPILED)
     return state, snapshot.position
 
 
-def write_snapshot(config: Config, state: State, position: int) -> Path:
+def write_snapshot(config: Config, state: State, position: int, files: Files = SYSTEM) -> Path:
     """Store the state as of its last record, whose bytes end at `position`."""
-    store = SnapshotStore(journal_dir(config))
+    store = SnapshotStore(journal_dir(config), files=files)
     return store.write(Snapshot(state.seq, position, state.history, pack_snapshot(state)))
 
 
@@ -168,24 +168,25 @@ def _group_row(state: State, row: int) -> int:
 class EventReader:
     """Single frames of the journal by position, for resumes and repeated answers."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, files: Files = SYSTEM) -> None:
         self._folder = folder
-        self._files: dict[int, int] = {}
+        self._source = files
+        self._files: dict[int, File] = {}
 
     def read(self, position: int) -> bytes:
         """The whole frame at a position; empty while the writer's thread has not written it yet."""
         number, offset = split_position(position)
-        fd = self._files.get(number)
-        if fd is None:
-            fd = self._files[number] = os.open(self._folder / f"{number:08d}.seg", os.O_RDONLY)
-        data = os.pread(fd, 1024, offset)
+        file = self._files.get(number)
+        if file is None:
+            file = self._files[number] = self._source.open(self._folder / segment_name(number))
+        data = file.pread(1024, offset)
         size = int.from_bytes(data[:4], "little")
         if size > len(data):
-            data = os.pread(fd, size, offset)
+            data = file.pread(size, offset)
         return data[:size]
 
     def close(self) -> None:
         """Close the segments."""
-        for fd in self._files.values():
-            os.close(fd)
+        for file in self._files.values():
+            file.close()
         self._files.clear()

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 
 from gateway.journal.errors import JournalCorrupt, JournalError
+from gateway.journal.files import SYSTEM, File, Files
 from gateway.journal.recovery import Block
 from gateway.journal.segment import (
     FIRST_POSITION,
@@ -27,10 +28,13 @@ from hotpath.frame import FLAG_CONTINUES, FRAME_MAX_BYTES, find_seq, scan, unpac
 class JournalReader:
     """One reader of one journal. Not for use by two threads at once."""
 
-    def __init__(self, directory: str | os.PathLike[str], *, durable_only: bool = True) -> None:
+    def __init__(
+        self, directory: str | os.PathLike[str], *, durable_only: bool = True, files: Files = SYSTEM
+    ) -> None:
         self._directory = Path(directory)
         self._durable_only = durable_only
-        self._fd = -1
+        self._files = files
+        self._file: File | None = None
         self._open_no = 0
 
     def __enter__(self) -> "JournalReader":
@@ -42,14 +46,14 @@ class JournalReader:
         self.close()
 
     def close(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-        self._fd, self._open_no = -1, 0
+        if self._file is not None:
+            self._file.close()
+        self._file, self._open_no = None, 0
 
     @property
     def first_position(self) -> int:
         """Position of the oldest frame that is still there."""
-        numbers = segment_numbers(self._directory)
+        numbers = segment_numbers(self._directory, self._files)
         return join_position(numbers[0], PAGE_BYTES) if numbers else FIRST_POSITION
 
     def read_at(self, position: int, max_bytes: int = 1 << 20) -> Block:
@@ -84,12 +88,12 @@ class JournalReader:
 
     def find(self, seq: int) -> int:
         """Position of the frame ``seq``. Raises JournalError when it is not in the journal (yet, or any more)."""
-        numbers = [number for number in segment_numbers(self._directory) if self._is_used(number)]
+        numbers = [number for number in segment_numbers(self._directory, self._files) if self._is_used(number)]
         holder = next((number for number in reversed(numbers) if self._first_seq(number) <= seq), None)
         if holder is None:
             raise JournalError(f"seq {seq} is not in the journal")
-        self._select(holder)
-        data = os.pread(self._fd, self._end(is_sealed=holder != numbers[-1]), 0)
+        file = self._select(holder)
+        data = file.pread(_end(file, is_whole=holder != numbers[-1] or not self._durable_only), 0)
         offset = find_seq(data, PAGE_BYTES, len(data), seq) if len(data) > PAGE_BYTES else -1
         if offset < 0:
             raise JournalError(f"seq {seq} is not in the journal")
@@ -101,33 +105,27 @@ class JournalReader:
     def _first_seq(self, segment_no: int) -> int:
         """First seq of a segment; 0 when it is not there, or prepared and not used yet."""
         try:
-            with (self._directory / segment_name(segment_no)).open("rb", buffering=0) as file:
-                header = parse_header(file.read(PAGE_BYTES))
+            header = parse_header(self._files.read(self._directory / segment_name(segment_no), PAGE_BYTES))
         except FileNotFoundError:
             return 0
         return header.first_seq if header is not None else 0
 
-    def _select(self, segment_no: int) -> None:
-        if self._open_no != segment_no:
-            fd = os.open(self._directory / segment_name(segment_no), os.O_RDONLY)
+    def _select(self, segment_no: int) -> File:
+        if self._file is None or self._open_no != segment_no:
+            file = self._files.open(self._directory / segment_name(segment_no))
             self.close()
-            self._fd, self._open_no = fd, segment_no
-
-    def _end(self, *, is_sealed: bool) -> int:
-        """How far the selected segment may be read."""
-        size = os.fstat(self._fd).st_size
-        if is_sealed or not self._durable_only:
-            return size
-        mark = parse_mark(os.pread(self._fd, PAGE_BYTES, 0))
-        return min(mark.end, size) if mark is not None else PAGE_BYTES
+            self._file, self._open_no = file, segment_no
+        return self._file
 
     def _read(self, segment_no: int, offset: int, max_bytes: int, *, is_sealed: bool) -> Block:
         position = join_position(segment_no, offset)
-        end = self._end(is_sealed=is_sealed)
+        file = self._select(segment_no)
+        is_vouched = is_sealed or self._durable_only
+        end = _end(file, is_whole=is_sealed or not self._durable_only)
         want = max(max_bytes, FRAME_MAX_BYTES)
         data, found, take = b"", None, 0
         while offset < end:
-            data = os.pread(self._fd, min(want, end - offset), offset)
+            data = file.pread(min(want, end - offset), offset)
             found = scan(data, 0, len(data))
             take = _whole_groups(data, found.whole_end, max_bytes)
             if take or not found.end or len(data) >= end - offset:
@@ -137,11 +135,19 @@ class JournalReader:
             taken = scan(data, 0, take)
             view = memoryview(data)[:take]
             return Block(view, position, position + take, taken.last_seq - taken.frames + 1, taken.last_seq)
-        is_vouched = is_sealed or self._durable_only
         if found is not None and is_vouched and any(data[found.end : found.end + 4]):
             path = self._directory / segment_name(segment_no)
             raise JournalCorrupt(str(path), offset + found.end, found.last_seq + 1 if found.frames else 0, "bad frame")
         return _empty(position)
+
+
+def _end(file: File, *, is_whole: bool) -> int:
+    """How far a segment may be read: all of it, or what its mark vouches for."""
+    size = file.size()
+    if is_whole:
+        return size
+    mark = parse_mark(file.pread(PAGE_BYTES, 0))
+    return min(mark.end, size) if mark is not None else PAGE_BYTES
 
 
 def _whole_groups(data: bytes, found_end: int, max_bytes: int) -> int:

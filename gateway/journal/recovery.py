@@ -8,7 +8,6 @@ Bad with a sound frame behind it is damage, unless it lies past what the writer'
 may reach the disk in any order, so a crash may leave a hole in the last commits, which nobody was told of.
 """
 
-import fcntl
 import hashlib
 import os
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gateway.journal.errors import JournalCorrupt, JournalError
+from gateway.journal.files import SYSTEM, Files, write_all
 from gateway.journal.segment import (
     CHAIN_BYTES,
     FIRST_POSITION,
@@ -92,6 +92,7 @@ class Recovered:
     truncated_bytes: int
     synced_bytes_lost: int
     is_clean: bool
+    files: Files = SYSTEM
 
     def blocks(self, position: int = 0) -> Iterator[Block]:
         """Runs of frames from ``position`` (0: the first) to the end, one a segment, validated as they are read."""
@@ -104,7 +105,7 @@ class Recovered:
             if 0 < used.end <= start:
                 continue
             path = self.directory / segment_name(number)
-            data = read_segment(path, used.end or None)
+            data = self.files.read(path, used.end or None)
             checked = scan(data, start, len(data))
             if not checked.frames and used.end == 0:
                 continue
@@ -125,13 +126,18 @@ class Recovered:
         for used in self.segments:
             if used.header.first_seq <= seq <= used.last_seq:
                 number = used.header.segment_no
-                data = read_segment(self.directory / segment_name(number), used.end or None)
+                data = self.files.read(self.directory / segment_name(number), used.end or None)
                 return join_position(number, find_seq(data, PAGE_BYTES, len(data), seq))
         raise JournalError(f"seq {seq} is not in the journal: {self.first_seq}..{self.last_seq}")
 
 
 def recover(
-    directory: str | os.PathLike[str], *, repair: bool = True, since: int = 0, progress: Progress | None = None
+    directory: str | os.PathLike[str],
+    *,
+    repair: bool = True,
+    since: int = 0,
+    progress: Progress | None = None,
+    files: Files = SYSTEM,
 ) -> Recovered:
     """Validate the journal in ``directory``; with ``repair`` cut a torn tail and make what stays durable.
 
@@ -140,51 +146,40 @@ def recover(
     Raises JournalCorrupt (damage that is not a torn tail) and JournalError (a writer is at work; not a journal).
     """
     path = Path(directory)
-    with _locked(path, repair):
-        numbers = segment_numbers(path)
+    with _locked(path, repair, files):
+        numbers = segment_numbers(path, files)
         if numbers and numbers != list(range(numbers[0], numbers[-1] + 1)):
             missing = next(number for number in range(numbers[0], numbers[-1]) if number not in numbers)
             raise JournalCorrupt(str(path / segment_name(missing)), 0, 0, "missing segment")
-        headers = _used_headers(path, numbers, repair)
+        headers = _used_headers(path, numbers, repair, files)
         if not headers:
-            return Recovered(path, b"", 0, 1, 0, FIRST_POSITION, 0, (), 0, 0, True)
-        return _validate(path, headers, repair, split_position(since)[0], progress)
-
-
-def read_segment(path: Path, limit: int | None = None) -> bytearray:
-    """The file's bytes, up to ``limit``."""
-    with path.open("rb", buffering=0) as file:
-        size = os.fstat(file.fileno()).st_size
-        data = bytearray(size if limit is None else min(size, limit))
-        view = memoryview(data)
-        at = 0
-        while at < len(data) and (count := file.readinto(view[at:])):
-            at += count
-    return data
+            return Recovered(path, b"", 0, 1, 0, FIRST_POSITION, 0, (), 0, 0, True, files)
+        return _validate(path, headers, repair, split_position(since)[0], progress, files)
 
 
 @contextmanager
-def _locked(path: Path, repair: bool) -> Iterator[None]:
+def _locked(path: Path, repair: bool, files: Files) -> Iterator[None]:
     """The writer holds this lock for its life: a repair under a live writer would cut what it is about to append."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    if not repair:
+        yield
+        return
     try:
-        if repair:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise JournalError(f"journal in use by another process: {path}") from None
+        held = files.lock(path)
+    except BlockingIOError:
+        raise JournalError(f"journal in use by another process: {path}") from None
+    try:
         yield
     finally:
-        os.close(fd)
+        held.close()
 
 
-def _used_headers(path: Path, numbers: list[int], repair: bool) -> list[SegmentHeader]:
+def _used_headers(path: Path, numbers: list[int], repair: bool, files: Files) -> list[SegmentHeader]:
     """Headers of the used segments; those after them were prepared: untouched, or torn before their first frame."""
     headers: list[SegmentHeader] = []
     seen_unused = None
     for number in numbers:
         file = path / segment_name(number)
-        header = parse_header(read_segment(file, PAGE_BYTES))
+        header = parse_header(files.read(file, PAGE_BYTES))
         if header is not None:
             if seen_unused is not None:
                 raise JournalCorrupt(
@@ -193,20 +188,25 @@ def _used_headers(path: Path, numbers: list[int], repair: bool) -> list[SegmentH
             headers.append(header)
             continue
         seen_unused = seen_unused or number
-        data = read_segment(file)
+        data = files.read(file)
         if first_nonzero(data, min(HEADER_BYTES, len(data)), len(data)) != len(data):
             raise JournalCorrupt(str(file), 0, 0, "damaged segment header")
         if repair and first_nonzero(data, 0, len(data)) != len(data):
-            _overwrite(file, [(0, memoryview(bytes(HEADER_BYTES)))])  # torn while its header was being written
+            _overwrite(files, file, [(0, memoryview(bytes(HEADER_BYTES)))])  # torn while its header was being written
     if repair and not headers:  # no frame was ever written: begin anew, whatever size these files have
         for number in numbers:
-            (path / segment_name(number)).unlink()
-        sync_directory(path)
+            files.unlink(path / segment_name(number))
+        files.sync_folder(path)
     return headers
 
 
 def _validate(
-    path: Path, headers: list[SegmentHeader], repair: bool, since_segment: int, progress: Progress | None
+    path: Path,
+    headers: list[SegmentHeader],
+    repair: bool,
+    since_segment: int,
+    progress: Progress | None,
+    files: Files,
 ) -> Recovered:
     ranges: list[SegmentRange] = []
     epoch, chain = headers[0].epoch, None  # older segments may have been trimmed: the first chain meets nothing
@@ -218,11 +218,11 @@ def _validate(
             ranges.append(SegmentRange(header, 0, following.first_seq - 1, frames))
             chain, epoch = None, following.epoch
             continue
-        data = read_segment(file)
+        data = files.read(file)
         data.extend(bytes(max(0, PAGE_BYTES - len(data))))
         found = scan(data, PAGE_BYTES, len(data), header.first_seq - 1, header.epoch)
         if following is None:
-            tail = _settle_tail(file, data, found, header, repair)
+            tail = _settle_tail(files if repair else None, file, data, found, header)
         else:
             _refuse_unless_sealed(file, data, found)
             chain = _digest(data, found.end)
@@ -242,6 +242,7 @@ def _validate(
         truncated_bytes=tail.truncated_bytes,
         synced_bytes_lost=tail.synced_bytes_lost,
         is_clean=tail.is_clean,
+        files=files,
     )
 
 
@@ -290,8 +291,8 @@ class _Tail(NamedTuple):
     is_clean: bool
 
 
-def _settle_tail(file: Path, data: bytearray, found: Scan, header: SegmentHeader, repair: bool) -> _Tail:
-    """Decide what the end of the last used segment is worth, and with ``repair`` make the disk say the same."""
+def _settle_tail(files: Files | None, file: Path, data: bytearray, found: Scan, header: SegmentHeader) -> _Tail:
+    """Decide what the end of the last used segment is worth; with ``files`` repair it: make the disk say the same."""
     mark = parse_mark(data)
     synced_end = mark.end if mark is not None and mark.is_synced else PAGE_BYTES
     has_junk = found.code != SCAN_END or first_nonzero(data, found.end, len(data)) != len(data)
@@ -309,33 +310,25 @@ def _settle_tail(file: Path, data: bytearray, found: Scan, header: SegmentHeader
     is_cut = has_junk or cut != found.end
     truncated = len(bytes(memoryview(data)[cut:]).rstrip(b"\0")) if is_cut else 0
     is_clean = mark is not None and mark.is_clean and mark.end == cut and not is_cut
-    if repair and not (is_clean and len(data) >= header.segment_bytes):
+    if files is not None and not (is_clean and len(data) >= header.segment_bytes):
         number = mark.number if mark is not None else 0
         is_short = len(data) < header.segment_bytes
         zeros = max(len(data), header.segment_bytes) - cut if is_cut or is_short else 0
         start = min(synced_end, cut)
-        _overwrite(file, [(start, memoryview(data)[start:cut]), (cut, memoryview(bytes(zeros)))])
+        _overwrite(files, file, [(start, memoryview(data)[start:cut]), (cut, memoryview(bytes(zeros)))])
         renewed = Mark(cut, found.whole_last_seq, number + 1, is_clean=False, is_synced=True)
         offset, packed = pack_mark(renewed)
-        _overwrite(file, [(offset, memoryview(packed))])
+        _overwrite(files, file, [(offset, memoryview(packed))])
     return _Tail(cut, truncated, max(0, synced_end - cut), is_clean)
 
 
-def _overwrite(file: Path, pieces: list[tuple[int, memoryview]]) -> None:
+def _overwrite(files: Files, path: Path, pieces: list[tuple[int, memoryview]]) -> None:
     """Write and sync. The untrusted tail too: after a failed sync the cache may show what the disk never got."""
-    with file.open("r+b", buffering=0) as out:
-        for offset, content in pieces:
-            at = 0
-            while at < len(content):
-                at += os.pwrite(out.fileno(), content[at:], offset + at)
-        os.fsync(out.fileno())
-    sync_directory(file.parent)
-
-
-def sync_directory(directory: Path) -> None:
-    """Make names in a folder durable."""
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    file = files.open(path, "write")
     try:
-        os.fsync(fd)
+        for offset, content in pieces:
+            write_all(file, content, offset)
+        file.sync()
     finally:
-        os.close(fd)
+        file.close()
+    files.sync_folder(path.parent)

@@ -4,12 +4,12 @@
 A position is ``segment_no << 32 | offset`` and always points at a frame or at where the next one will go.
 """
 
-import os
 import re
 import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.journal.files import SYSTEM, Files
 from hotpath.frame import checksum
 
 PAGE_BYTES = 4096
@@ -55,9 +55,9 @@ def segment_name(segment_no: int) -> str:
     return f"{segment_no:08d}.seg"
 
 
-def segment_numbers(directory: Path) -> list[int]:
+def segment_numbers(directory: Path, files: Files = SYSTEM) -> list[int]:
     """Numbers of the segment files, ascending."""
-    names = (_NAME.fullmatch(name) for name in os.listdir(directory))
+    names = (_NAME.fullmatch(name) for name in files.names(directory))
     return sorted(int(match[1]) for match in names if match)
 
 

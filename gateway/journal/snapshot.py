@@ -7,11 +7,13 @@ import hashlib
 import os
 import re
 import struct
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gateway.journal.errors import JournalError
-from gateway.journal.recovery import Progress, Recovered, recover, sync_directory
+from gateway.journal.files import SYSTEM, Files, write_all
+from gateway.journal.recovery import Progress, Recovered, recover
 from hotpath.frame import checksum
 
 _HEADER = struct.Struct("<8sIIQQ16sQ32sI4x")  # magic, version, 0, seq, position, history, length, digest, crc
@@ -60,47 +62,60 @@ class Restored:
 class SnapshotStore:
     """Snapshots of one journal. ``keep`` of them stay; the older are removed when a new one is safely written."""
 
-    def __init__(self, journal_dir: str | os.PathLike[str], *, keep: int = 3) -> None:
+    def __init__(self, journal_dir: str | os.PathLike[str], *, keep: int = 3, files: Files = SYSTEM) -> None:
         if keep < 1:
             raise ValueError(f"keep must be at least 1: {keep}")
         self._directory = Path(journal_dir) / "snapshots"
         self._keep = keep
+        self._files = files
 
     def write(self, snapshot: Snapshot) -> Path:
         """Write and sync under another name, rename, sync the folder: all of it is there or none. Waits for the disk.
 
         Write it only when ``seq`` is durable in the journal: a snapshot must not know more than the journal.
         """
-        if not self._directory.is_dir():
-            self._directory.mkdir(parents=True)
-            sync_directory(self._directory.parent)
+        files = self._files
+        files.make_folder(self._directory)
         path = self._directory / f"{snapshot.seq:020d}.snap"
         temporary = path.with_suffix(".tmp")
         try:
-            with temporary.open("wb") as file:
-                file.write(_pack_header(snapshot))
-                file.write(snapshot.content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.rename(path)
+            self._fill(temporary, snapshot)
+            files.rename(temporary, path)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
+            self._remove(temporary)
             raise JournalError(f"snapshot not written: seq={snapshot.seq}: {error.strerror}") from error
-        sync_directory(self._directory)
+        files.sync_folder(self._directory)
         for old in self.paths()[self._keep :]:
-            old.unlink(missing_ok=True)  # the gateway and the snapshot worker both clean up
+            self._remove(old)
         return path
+
+    def _fill(self, path: Path, snapshot: Snapshot) -> None:
+        file = self._files.open(path, "create")
+        try:
+            header = _pack_header(snapshot)
+            write_all(file, memoryview(header), 0)
+            write_all(file, memoryview(snapshot.content), len(header))
+            file.sync()
+        finally:
+            file.close()
+
+    def _remove(self, path: Path) -> None:
+        with suppress(FileNotFoundError):  # the gateway and the snapshot worker both clean up
+            self._files.unlink(path)
 
     def paths(self) -> list[Path]:
         """Snapshot files, newest first."""
-        names = os.listdir(self._directory) if self._directory.is_dir() else []
+        try:
+            names = self._files.names(self._directory)
+        except FileNotFoundError:
+            return []
         return [self._directory / name for name in sorted(names, reverse=True) if _NAME.fullmatch(name)]
 
     def load(self, *, history_id: bytes | None = None, last_seq: int | None = None) -> Loaded:
         """The newest sound snapshot; of this history and not ahead of the journal's ``last_seq`` if these are given."""
         refused: list[Refused] = []
         for path in self.paths():
-            found = _read(path)
+            found = _read(path, self._files)
             if isinstance(found, Snapshot) and history_id is not None and found.history_id != history_id:
                 found = "a snapshot of another history"
             elif isinstance(found, Snapshot) and last_seq is not None and found.seq > last_seq:
@@ -111,17 +126,20 @@ class SnapshotStore:
         return Loaded(None, tuple(refused))
 
 
-def restore(journal_dir: str | os.PathLike[str], *, progress: Progress | None = None) -> Restored:
+def restore(
+    journal_dir: str | os.PathLike[str], *, progress: Progress | None = None, files: Files = SYSTEM
+) -> Restored:
     """Start-up in one call: the newest usable snapshot and the recovered journal behind it.
 
     Apply ``snapshot.content`` (or begin empty), then ``recovered.blocks(snapshot.position)``. Raises as ``recover``.
     """
-    store = SnapshotStore(journal_dir)
+    store = SnapshotStore(journal_dir, files=files)
     newest = store.load().snapshot
-    recovered = recover(journal_dir, since=newest.position if newest is not None else 0, progress=progress)
+    since = newest.position if newest is not None else 0
+    recovered = recover(journal_dir, since=since, progress=progress, files=files)
     loaded = store.load(history_id=recovered.history_id, last_seq=recovered.last_seq)
     if newest is not None and (loaded.snapshot is None or loaded.snapshot.seq != newest.seq):
-        whole = recover(journal_dir, progress=progress)  # the shortcut was wrong: check what it left out
+        whole = recover(journal_dir, progress=progress, files=files)  # the shortcut was wrong: check what it left out
         cut, lost, is_clean = recovered.truncated_bytes, recovered.synced_bytes_lost, recovered.is_clean
         recovered = replace(whole, truncated_bytes=cut, synced_bytes_lost=lost, is_clean=is_clean)
     return Restored(loaded.snapshot, recovered, loaded.refused)
@@ -137,20 +155,20 @@ def _pack_header(snapshot: Snapshot) -> bytes:
     return covered + struct.pack("<I4x", checksum(covered))
 
 
-def _read(path: Path) -> Snapshot | str:
+def _read(path: Path, files: Files) -> Snapshot | str:
     """The snapshot, or why it cannot be used."""
     try:
-        data = path.read_bytes()
+        data = memoryview(files.read(path))
     except OSError as error:
         return f"not readable: {error.strerror}"
     if len(data) < _HEADER.size:
         return f"cut at {len(data)} bytes"
     magic, version, _, seq, position, history_id, length, digest, crc = _HEADER.unpack_from(data)
-    if magic != _MAGIC or crc != checksum(data[:_COVERED_BYTES]) or any(data[_HEADER.size - 4 : _HEADER.size]):
+    if magic != _MAGIC or crc != checksum(bytes(data[:_COVERED_BYTES])) or any(data[_HEADER.size - 4 : _HEADER.size]):
         return "damaged header"
     if version != _VERSION:
         return f"version {version} is not known"
-    content = data[_HEADER.size :]
+    content = bytes(data[_HEADER.size :])
     if len(content) != length or _digest(content) != digest:
         return "damaged content"
     if path.name != f"{seq:020d}.snap":

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.journal.errors import JournalCorrupt
+from gateway.journal.files import SYSTEM, Files
 from gateway.journal.reader import JournalReader
-from gateway.journal.recovery import Progress, Recovered, read_segment, recover
+from gateway.journal.recovery import Progress, Recovered, recover
 from gateway.journal.segment import PAGE_BYTES, parse_header, segment_name, segment_numbers
 from hotpath.frame import FRAME_ALIGN_BYTES, FRAME_HEADER_BYTES, scan
 
@@ -94,13 +95,15 @@ class DumpedRecord:
     payload: object
 
 
-def verify(directory: str | os.PathLike[str], *, progress: Progress | None = None) -> VerifyReport:
+def verify(
+    directory: str | os.PathLike[str], *, progress: Progress | None = None, files: Files = SYSTEM
+) -> VerifyReport:
     """Check everything that start-up checks. Raises OSError when the files cannot be read."""
     path = Path(directory)
     try:
-        found = recover(path, repair=False, progress=progress)
+        found = recover(path, repair=False, progress=progress, files=files)
     except JournalCorrupt as error:
-        return _corrupt(path, error)
+        return _corrupt(path, error, files)
     kinds: dict[int, int] = {}
     frame_bytes = 0
     for block in found.blocks():
@@ -124,10 +127,15 @@ def verify(directory: str | os.PathLike[str], *, progress: Progress | None = Non
 
 
 def dump(
-    directory: str | os.PathLike[str], render: Render, *, first_seq: int = 0, last_seq: int | None = None
+    directory: str | os.PathLike[str],
+    render: Render,
+    *,
+    first_seq: int = 0,
+    last_seq: int | None = None,
+    files: Files = SYSTEM,
 ) -> Iterator[DumpedRecord]:
     """Records in order, from ``first_seq`` (0: the oldest) to ``last_seq``. Raises JournalCorrupt at damage."""
-    with JournalReader(directory, durable_only=False) as reader:
+    with JournalReader(directory, durable_only=False, files=files) as reader:
         for block in reader.blocks(reader.find(first_seq) if first_seq else None):
             for at, header in _headers(block.data):
                 length, _, seq, wall_ns, epoch, kind, version, flags, _ = header
@@ -137,10 +145,12 @@ def dump(
                 yield DumpedRecord(block.position + at, seq, wall_ns, epoch, kind, version, bool(flags & 1), payload)
 
 
-def stats(directory: str | os.PathLike[str], *, progress: Progress | None = None) -> StatsReport:
+def stats(
+    directory: str | os.PathLike[str], *, progress: Progress | None = None, files: Files = SYSTEM
+) -> StatsReport:
     """Sizes and counts of a sound journal. Raises JournalCorrupt when it is not sound: verify says more."""
     path = Path(directory)
-    found = recover(path, repair=False, progress=progress)
+    found = recover(path, repair=False, progress=progress, files=files)
     kinds: dict[int, tuple[int, int]] = {}
     payload_bytes = 0
     segments = []
@@ -149,7 +159,7 @@ def stats(directory: str | os.PathLike[str], *, progress: Progress | None = None
         number = used.header.segment_no
         first_wall_ns, last_wall_ns, payload = walls.get(number, (0, 0, 0))
         payload_bytes += payload
-        file_bytes = (path / segment_name(number)).stat().st_size
+        file_bytes = _size(files, path / segment_name(number))
         segments.append(
             SegmentStats(
                 segment_no=number,
@@ -167,9 +177,17 @@ def stats(directory: str | os.PathLike[str], *, progress: Progress | None = None
         segments=tuple(segments),
         records=found.frames,
         frame_bytes=sum(segment.used_bytes for segment in segments),
-        file_bytes=sum((path / segment_name(number)).stat().st_size for number in segment_numbers(path)),
+        file_bytes=sum(_size(files, path / segment_name(number)) for number in segment_numbers(path, files)),
         payload_bytes=payload_bytes,
     )
+
+
+def _size(files: Files, path: Path) -> int:
+    file = files.open(path)
+    try:
+        return file.size()
+    finally:
+        file.close()
 
 
 def _wall_ranges(found: Recovered, kinds: dict[int, tuple[int, int]]) -> dict[int, tuple[int, int, int]]:
@@ -188,13 +206,13 @@ def _wall_ranges(found: Recovered, kinds: dict[int, tuple[int, int]]) -> dict[in
     return walls
 
 
-def _corrupt(path: Path, error: JournalCorrupt) -> VerifyReport:
+def _corrupt(path: Path, error: JournalCorrupt, files: Files) -> VerifyReport:
     """Counts of the sound prefix: whole segments before the damaged one, and its frames up to the damage."""
     kinds: dict[int, int] = {}
     frames = frame_bytes = segments = epoch = first_seq = last_seq = 0
     history_id = b""
-    for number in segment_numbers(path):
-        data = read_segment(path / segment_name(number))
+    for number in segment_numbers(path, files):
+        data = files.read(path / segment_name(number))
         header = parse_header(data)
         is_damaged = str(path / segment_name(number)) == error.file
         if header is None or (is_damaged and error.offset < PAGE_BYTES):

@@ -18,6 +18,7 @@ import structlog
 from gateway import boot
 from gateway.config import Config
 from gateway.errors import GatewayError
+from gateway.journal.files import SYSTEM
 from gateway.journal.reader import JournalReader
 from gateway.journal.snapshot import SnapshotStore
 
@@ -40,7 +41,7 @@ class SnapshotWorker:
         self._config = config
         self._every = config.journal.snapshot_every_records
         folder = boot.journal_dir(config)
-        folder.mkdir(parents=True, exist_ok=True)
+        SYSTEM.make_folder(folder)
         loaded = SnapshotStore(folder).load()
         for refused in loaded.refused:
             log.warning("snapshot passed over", path=str(refused.path), why=refused.why)
