@@ -28,9 +28,7 @@ from hotpath.frame import FLAG_CONTINUES, FRAME_MAX_BYTES, find_seq, scan, unpac
 class JournalReader:
     """One reader of one journal. Not for use by two threads at once."""
 
-    def __init__(
-        self, directory: str | os.PathLike[str], *, durable_only: bool = True, files: Files = SYSTEM
-    ) -> None:
+    def __init__(self, directory: str | os.PathLike[str], *, durable_only: bool = True, files: Files = SYSTEM) -> None:
         self._directory = Path(directory)
         self._durable_only = durable_only
         self._files = files

@@ -145,9 +145,7 @@ def dump(
                 yield DumpedRecord(block.position + at, seq, wall_ns, epoch, kind, version, bool(flags & 1), payload)
 
 
-def stats(
-    directory: str | os.PathLike[str], *, progress: Progress | None = None, files: Files = SYSTEM
-) -> StatsReport:
+def stats(directory: str | os.PathLike[str], *, progress: Progress | None = None, files: Files = SYSTEM) -> StatsReport:
     """Sizes and counts of a sound journal. Raises JournalCorrupt when it is not sound: verify says more."""
     path = Path(directory)
     found = recover(path, repair=False, progress=progress, files=files)
