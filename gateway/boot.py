@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -114,11 +114,14 @@ def write_snapshot(config: Config, state: State, position: int, files: Files = S
     return store.write(Snapshot(state.seq, position, state.history, pack_snapshot(state)))
 
 
-def configure(state: State, config: Config, clock: Clock, core: Core = COMPILED) -> None:
+def configure(
+    state: State, config: Config, clock: Clock, core: Core = COMPILED,
+    token_bytes: Callable[[int], bytes] = secrets.token_bytes,
+) -> None:  # fmt: skip
     """Records for what the configuration has and the journal does not: epoch, instruments, accounts, limits."""
     world = core.world(state)
     wall_ns = clock.wall_ns()
-    history = state.history if any(state.history) else secrets.token_bytes(16)
+    history = state.history if any(state.history) else token_bytes(16)
     world.start_epoch(state.epoch + 1, history, wall_ns)
     for item in config.instruments:
         row = state.quotes.row_of(item.symbol)

@@ -32,7 +32,7 @@ class Accounts:
 
     def __init__(self, gateway: Gateway, gate: Gate) -> None:
         self.gateway = gateway
-        self.engine = gateway.engine
+        self.engine = gateway.shard.engine
         self.gate = gate
 
     # --- questions ---------------------------------------------------------------------------------------------------

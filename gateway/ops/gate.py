@@ -22,8 +22,8 @@ class Gate:
     """Checks shared by all resources; each raises a Refusal."""
 
     def __init__(self, gateway: Gateway, tokens: Tokens) -> None:
-        self.engine = gateway.engine
-        self.stream = gateway.stream
+        self.engine = gateway.shard.engine
+        self.stream = gateway.shard.stream
         self.tokens = tokens
         self.answers = Answers()
 

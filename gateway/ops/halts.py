@@ -22,8 +22,8 @@ class HaltSwitches:
     """The kill switches of one gateway."""
 
     def __init__(self, gateway: Gateway, gate: Gate) -> None:
-        self.engine = gateway.engine
-        self.halts = gateway.engine.halts
+        self.engine = gateway.shard.engine
+        self.halts = gateway.shard.engine.halts
         self.gate = gate
 
     async def listed(self, request: web.Request) -> web.Response:

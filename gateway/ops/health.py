@@ -46,7 +46,7 @@ class Health:
 
     def readiness(self) -> rest.Readiness:
         """Orders are taken while the journal lives; what a link or feed that is down keeps waiting is named."""
-        stream, engine = self.gateway.stream, self.gateway.engine
+        stream, engine = self.gateway.shard.stream, self.gateway.shard.engine
         links = stream.links()
         feeds = self._feeds()
         waiting = [f"link {name} is {link.state}" for name, link in links.items() if link.state != "up"]

@@ -21,7 +21,7 @@ class Instruments:
     """The instruments of one gateway."""
 
     def __init__(self, gateway: Gateway, gate: Gate) -> None:
-        self.engine = gateway.engine
+        self.engine = gateway.shard.engine
         self.gate = gate
 
     async def listed(self, request: web.Request) -> web.Response:

@@ -24,7 +24,7 @@ SOUND = ("quotes", "trades")  # what a table counts that is no fault
 
 def take(gateway: Gateway, version: str) -> Readings:
     """All that is measured and counted, as it stands."""
-    engine, stream, state = gateway.engine, gateway.stream, gateway.state
+    engine, stream, state = gateway.shard.engine, gateway.shard.stream, gateway.shard.state
     counts = engine.views.counts()
     return Readings(
         version=version,
@@ -57,14 +57,14 @@ def take(gateway: Gateway, version: str) -> Readings:
 
 def stages(gateway: Gateway) -> dict[str, Distribution]:
     """The latency of each stage that an order or a tick goes through."""
-    return {"ack": gateway.engine.fanout.ack, **vars(gateway.engine.stages)}
+    return {"ack": gateway.shard.engine.fanout.ack, **vars(gateway.shard.engine.stages)}
 
 
 def _orders(gateway: Gateway, counts: dict[int, int]) -> dict[tuple[str, str], int]:
     found = {("accepted", ""): counts.get(Kind.ACCEPTED, 0)}
-    for code, count in gateway.stream.refusals.items():
+    for code, count in gateway.shard.stream.refusals.items():
         found["refused", code] = count
-    for (status, reason), count in gateway.engine.views.done().items():
+    for (status, reason), count in gateway.shard.engine.views.done().items():
         outcome = OUTCOMES[OrdStatus(status)]
         label = "" if reason == Reason.REASON_NONE else Reason(reason).name.lower()
         found[outcome, label] = found.get((outcome, label), 0) + count
@@ -72,16 +72,16 @@ def _orders(gateway: Gateway, counts: dict[int, int]) -> dict[tuple[str, str], i
 
 
 def _journal(gateway: Gateway) -> JournalReading:
-    journal = gateway.journal
+    journal = gateway.shard.journal
     stats = journal.stats()
     return JournalReading(
         queue_bytes=stats.queue_bytes,
-        last_seq=gateway.state.seq,
+        last_seq=gateway.shard.state.seq,
         durable_seq=journal.durable_seq,
         commits=stats.commits,
         written_bytes=stats.bytes,
         commit_gap_ns=stats.gap_ns,
-        is_failed=not gateway.engine.is_admitting,
+        is_failed=not gateway.shard.engine.is_admitting,
         sync=stats.sync,
     )
 
@@ -102,8 +102,8 @@ def _feeds(gateway: Gateway) -> dict[str, FeedReading]:
 
 
 def _faults(gateway: Gateway, ignored: int) -> dict[str, int]:
-    quotes = gateway.state.quotes
-    total: Counter[str] = Counter(malformed=gateway.engine.watch.malformed, ignored=ignored)
+    quotes = gateway.shard.state.quotes
+    total: Counter[str] = Counter(malformed=gateway.shard.engine.watch.malformed, ignored=ignored)
     for row in range(quotes.count):
         total.update({kind: count for kind, count in quotes.counters_of(row).items() if kind not in SOUND})
     return dict(total)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -30,9 +31,10 @@ class StreamServer:
     """All connections of the order API."""
 
     def __init__(
-        self, *, engine: Engine, keys: KeyRing, options: GatewayOptions, limits: ApiLimits, is_durable: bool, spec: str
-    ) -> None:
-        """spec: SHA-256 of the AsyncAPI document, in `hello`."""
+        self, *, engine: Engine, keys: KeyRing, options: GatewayOptions, limits: ApiLimits, is_durable: bool, spec: str,
+        token_bytes: Callable[[int], bytes],
+    ) -> None:  # fmt: skip
+        """spec: SHA-256 of the AsyncAPI document, in `hello`. token_bytes: what nobody can guess, for nonces."""
         self.engine = engine
         self.keys = keys
         self.options = options
@@ -41,6 +43,7 @@ class StreamServer:
         self.api = API_VERSION
         self.spec = spec
         self.is_durable = is_durable
+        self.token_bytes = token_bytes
         self.is_draining = False
         self.waiting: set[Session] = set()  # not logged in yet
         self.sessions: dict[tuple[str, str], Session] = {}
@@ -73,14 +76,19 @@ class StreamServer:
         if chosen is None:
             body = ("offer one of: " + ", ".join(SUBPROTOCOLS)).encode()
             return WSUpgradeResponseWithListener(WSUpgradeResponse.create_error_response(400, body), None)
-        if not self.engine.is_admitting:
-            body = b"the journal has stopped: protect-only until the restart"
-            return WSUpgradeResponseWithListener(WSUpgradeResponse.create_error_response(503, body), None)
-        if self.is_draining or len(self.waiting) + len(self.sessions) >= self.limits.connections_total:
-            return WSUpgradeResponseWithListener(WSUpgradeResponse.create_error_response(503, b"full or closing"), None)
-        session = Session(self, binary=chosen.endswith("msgpack"), address="")
+        session = self.admit(chosen)
+        if isinstance(session, bytes):
+            return WSUpgradeResponseWithListener(WSUpgradeResponse.create_error_response(503, session), None)
         response = WSUpgradeResponse.create_101_response(extra_headers={"Sec-WebSocket-Protocol": chosen})
         return WSUpgradeResponseWithListener(response, session)
+
+    def admit(self, subprotocol: str) -> Session | bytes:
+        """A session for one more connection, or why there is none."""
+        if not self.engine.is_admitting:
+            return b"the journal has stopped: protect-only until the restart"
+        if self.is_draining or len(self.waiting) + len(self.sessions) >= self.limits.connections_total:
+            return b"full or closing"
+        return Session(self, binary=subprotocol.endswith("msgpack"), address="")
 
     def joined(self, session: Session) -> None:
         """A handshake is done: the login clock starts; too many strangers are sent away at once."""
@@ -226,7 +234,7 @@ class StreamServer:
         for session in [*self.sessions.values(), *self.waiting]:
             session.close(4011, "the journal failed: reconnect and resend what is unanswered")
 
-    async def drain(self, reason: str) -> None:
+    def drain(self, reason: str) -> None:
         """A planned end: announce it, answer what is under way, close."""
         self.is_draining = True
         goaway = notices.Goaway(reason=reason, at_ns=self.engine.clock.wall_ns())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import re
-import secrets
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -78,11 +77,12 @@ class Session(WSListener):
     def on_ws_connected(self, transport: WSTransport) -> None:
         self.transport = transport
         under = transport.underlying_transport
-        fd = -1 if transport.is_secure else under.get_extra_info("socket").fileno()
+        socket = None if transport.is_secure else under.get_extra_info("socket")
+        fd = -1 if socket is None else socket.fileno()  # no socket: not one of the kernel's
         self.outbox = Outbox(under, fd, self.server.limits.outbound_bytes, self.binary, self._too_slow)
         self.outbox.on_lag = self._lags
         self.last_rx_ns = self.engine.clock.mono_ns()
-        self.nonce = base64.b64encode(secrets.token_bytes(18)).decode()
+        self.nonce = base64.b64encode(self.server.token_bytes(18)).decode()
         self.server.joined(self)
         hello = notices.Hello(
             nonce=self.nonce, aud=self.server.aud, ts_ns=self.engine.clock.wall_ns(), api=self.server.api,
