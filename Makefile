@@ -3,8 +3,11 @@ VENV := .venv
 PY := $(VENV)/bin/python
 ARGS ?=
 R ?=
+SEEDS ?= 1000
+FROM ?= 0
+TIER ?= core
 
-.PHONY: help setup run test test-all lint format bench bench-peers accept check-build wheel clean
+.PHONY: help setup run test test-all lint format bench bench-peers accept sim check-build wheel clean
 
 help:
 	@echo "make run               set up, build, and run the main job (backstay demo ARGS=...)"
@@ -12,6 +15,7 @@ help:
 	@echo "make lint              ruff, mypy --strict, import-linter;  make format rewrites"
 	@echo "make bench             the latency and throughput bars; make bench-peers runs them beside other engines"
 	@echo "make accept [R=3.6]    acceptance scenarios, all or of one requirement"
+	@echo "make sim SEEDS=n [FROM=k] [TIER=core|loop]   the simulator over all cores (docs/reliability.md); ARGS=--help"
 	@echo "make check-build       unit and property tests on the build with bounds and overflow checks"
 	@echo "make wheel             wheels in dist/;  make clean removes what was built"
 
@@ -46,6 +50,9 @@ bench-peers:
 
 accept: setup
 	@$(PY) -m tests.accept $(R) $(ARGS)
+
+sim: setup
+	@$(PY) -m tests.sim --tier $(TIER) --seeds $(SEEDS) --from $(FROM) $(ARGS)
 
 check-build: setup
 	@scripts/check-build.sh $(ARGS)

@@ -39,3 +39,4 @@ class Outcome:
     injected: Counter[str] = field(default_factory=Counter)  # by fault
     reached: Counter[str] = field(default_factory=Counter)  # by order transition and marked branch
     options: dict[str, float | bool] = field(default_factory=dict)  # the faults that the seed drew
+    last: list[str] = field(default_factory=list)  # the end of the trace
