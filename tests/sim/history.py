@@ -1,16 +1,20 @@
 """What outsiders saw: clients, the broker, operators. It survives every crash; checkers hold the gateway against it.
 
-Nothing here comes from the gateway's own memory or disk. Lists only grow: a checker keeps its place in each.
+Nothing here comes from the gateway's own memory; of its disk only the records, as they go to the journal's writer.
+Lists only grow: a checker keeps its place in each.
 """
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
 decode = msgspec.json.Decoder().decode
+FRAME = struct.Struct("<IIQqIH")  # length, crc, seq, wall_ns, epoch, kind
+FRAME_BYTES = 40
 
 
 @dataclass(slots=True)
@@ -102,6 +106,18 @@ class Tick:
 
 
 @dataclass(slots=True)
+class Record:
+    """One record as it was handed to the journal's writer. A crash may lose it: then its `seq` comes again."""
+
+    at_ns: int
+    life: int
+    seq: int
+    kind: int  # hotpath.records.Kind
+    wall_ns: int
+    payload: bytes
+
+
+@dataclass(slots=True)
 class History:
     """All of it, in the order of virtual time."""
 
@@ -113,3 +129,12 @@ class History:
     acts: list[Act] = field(default_factory=list)
     lives: list[Lived] = field(default_factory=list)
     ticks: list[Tick] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
+
+    def note_run(self, at_ns: int, life: int, run: bytes | memoryview) -> None:
+        """A run of whole frames on its way to the disk: what the gateway has decided."""
+        at = 0
+        while at < len(run):
+            length, _, seq, wall_ns, _, kind = FRAME.unpack_from(run, at)
+            self.records.append(Record(at_ns, life, seq, kind, wall_ns, bytes(run[at + FRAME_BYTES : at + length])))
+            at += -(-length // 8) * 8
