@@ -56,13 +56,15 @@ class Wire(asyncio.Protocol):
         self._on_lost = on_lost
         self._on_drained = on_drained
         self._transport: asyncio.Transport | None = None
-        self._fd = -1
+        self._fd = -1  # no descriptor (TLS, a simulated network): bytes go through the transport
+        self._is_open = False
         self._rest = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=0)
         self._fd = transport.get_extra_info("socket").fileno()
+        self._is_open = True
 
     def data_received(self, data: bytes) -> None:
         lines = (self._rest + data).split(b"\n") if self._rest else data.split(b"\n")
@@ -74,16 +76,19 @@ class Wire(asyncio.Protocol):
         self._on_drained()
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._fd = -1
+        self._is_open = False
         if error is not None:
             self.cause = f"{type(error).__name__}: {error}"
         self._on_lost(self)
 
     def send(self, data: bytes) -> bool:
-        """True when the kernel took it, or took its beginning and gets the rest from the transport."""
+        """True when the kernel took it, or the transport has it (its rest, or all where there is no descriptor)."""
         transport = self._transport
-        if self._fd < 0 or transport is None or transport.get_write_buffer_size() > 0:
+        if not self._is_open or transport is None or transport.get_write_buffer_size() > 0:
             return False
+        if self._fd < 0:
+            transport.write(data)
+            return True
         sent = send_now(self._fd, data)
         if sent == len(data):
             return True
@@ -96,7 +101,7 @@ class Wire(asyncio.Protocol):
 
     def abort(self, cause: str) -> None:
         self.cause = cause
-        self._fd = -1
+        self._is_open = False
         if self._transport is not None:
             self._transport.abort()
 

@@ -31,6 +31,10 @@ LOGIN_NS_MAX = 5_000_000_000
 SILENT_HEARTBEATS_MAX = 5
 
 
+def _challenge() -> str:
+    return token_hex(16)
+
+
 class Venue:
     """One venue. `start` listens and returns; `stop` ends it. The book lives as long as the object, or its ledger."""
 
@@ -40,10 +44,12 @@ class Venue:
         *,
         wall_ns: Callable[[], int] = time.time_ns,
         mono_ns: Callable[[], int] = time.monotonic_ns,
+        make_challenge: Callable[[], str] = _challenge,
     ) -> None:
         self.config = config
         self.wall_ns = wall_ns
         self.mono_ns = mono_ns
+        self._make_challenge = make_challenge
         source, symbols = make_source(config, wall_ns)
         self.exchange = Exchange(config.seed, config.quirks, symbols)
         self.feed = FeedServer(lambda: self.pump.on_subscribed())
@@ -120,7 +126,7 @@ class Venue:
     # --- sessions -------------------------------------------------------------------------------------------------
 
     def _make_session(self) -> Session:
-        return Session(self, token_hex(16))
+        return Session(self, self._make_challenge())
 
     def add_session(self, session: Session) -> bool:
         if len(self._sessions) >= self.config.sessions_max:

@@ -23,6 +23,7 @@ HEADER = '''"""The client without await: each call runs on a loop in its own thr
 
 from __future__ import annotations
 
+import random
 import ssl
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -35,6 +36,7 @@ from backstay import stream as _stream
 from backstay._wire import requests as wire
 from backstay._wire.events import AllCanceled
 from backstay._wire.notices import Headroom, OrderState, Position, Res
+from backstay.clock import Clock
 from backstay.credentials import Secret
 from backstay.decimals import Number
 from backstay.errors import Refused, Unanswered

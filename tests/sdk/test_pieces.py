@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from backstay import At, Ed25519Secret, HmacSecret, Stop, Trail, load_secret
 from backstay._wire.events import Accepted, Terms, Trade
 from backstay.book import Book
-from backstay.clock import ServerClock
+from backstay.clock import ServerClock, SystemClock
 from backstay.credentials import Credentials, Secret
 from backstay.decimals import decimal_text
 from backstay.gateway import _names
@@ -86,14 +86,14 @@ def test_a_term_that_does_not_exist_is_a_type_error() -> None:
 
 
 def test_names_fit_and_do_not_repeat() -> None:
-    make = _names("a-session-name-that-is-rather-long-12")
+    make = _names("a-session-name-that-is-rather-long-12", SystemClock().wall_ns())
     names = [make() for _ in range(1000)]
     assert len(set(names)) == 1000
     assert max(map(len, names)) <= 36
 
 
 def test_the_clock_follows_the_soonest_heard_word() -> None:
-    clock = ServerClock()
+    clock = ServerClock(SystemClock())
     assert clock.now_ns() is None
     clock.observe(10**18)
     clock.observe(10**18 - 10**9)  # a frame that came a second late hardly moves it

@@ -1,7 +1,6 @@
 """Keeps the local book equal to the account's journal: resume by seq, gaps, snapshots, and those who watch."""
 
 import asyncio
-import time
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -9,6 +8,7 @@ from backstay._wire.events import Event, OrderEvent, PositionSet
 from backstay._wire.notices import Heartbeat, Live, OrderState, Snapshot, Sync
 from backstay._wire.requests import Cursor
 from backstay.book import Book
+from backstay.clock import Clock
 from backstay.errors import Unanswered
 from backstay.stream import EventStream, Link
 
@@ -19,9 +19,10 @@ BEATS_BEHIND = 2
 class Follower:
     """The client's rule: apply ``seq + 1``, ignore what is older, and subscribe again on a gap."""
 
-    def __init__(self, account: str, subscribe: Callable[[Cursor | None], None]) -> None:
+    def __init__(self, account: str, subscribe: Callable[[Cursor | None], None], clock: Clock) -> None:
         self.account = account
         self._subscribe = subscribe
+        self._clock = clock
         self.book = Book()
         self.seq = 0
         self.history: str | None = None
@@ -31,7 +32,7 @@ class Follower:
         self._syncing = False
         self._loading: Book | None = None
         self._behind = 0
-        self._lost_at = 0.0
+        self._lost_at_ns: int | None = None
         self._lost_seq = 0
         self._state: Literal["resumed", "snapshot", "history"] = "resumed"
         self._watchers: dict[str, list[tuple[Watcher, asyncio.Future[OrderState]]]] = {}
@@ -49,7 +50,7 @@ class Follower:
         """The connection is gone."""
         if self.live:
             self.live = False
-            self._lost_at = time.monotonic()
+            self._lost_at_ns = self._clock.mono_ns()
             self._lost_seq = self.seq
             for stream in self.streams:
                 stream.tell(Link("lost", reason=reason))
@@ -82,12 +83,12 @@ class Follower:
         for stream in self.streams:
             stream.caught_up()
         first, self.live = not self.live, True
-        if self._lost_at or self._state != "resumed":
+        if self._lost_at_ns is not None or self._state != "resumed":
             replayed = max(0, self.seq - self._lost_seq) if self._state == "resumed" else 0
-            gap_s = time.monotonic() - self._lost_at if self._lost_at else 0.0
+            gap_s = 0.0 if self._lost_at_ns is None else (self._clock.mono_ns() - self._lost_at_ns) / 1e9
             for stream in self.streams:
                 stream.tell(Link(self._state, replayed=replayed, gap_s=gap_s))
-        self._lost_at = 0.0
+        self._lost_at_ns = None
         self._state = "resumed"
         return first
 

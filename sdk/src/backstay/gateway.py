@@ -3,7 +3,6 @@
 import asyncio
 import random
 import ssl
-import time
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, Unpack
@@ -30,7 +29,7 @@ from backstay._wire.notices import (
 )
 from backstay.asker import Asker
 from backstay.book import Row
-from backstay.clock import ServerClock
+from backstay.clock import Clock, ServerClock, SystemClock
 from backstay.credentials import Credentials, Secret, load_secret
 from backstay.decimals import Number
 from backstay.errors import Refused, Unanswered
@@ -42,7 +41,7 @@ from backstay.terms import Side, Terms, wire_members
 
 BACKOFF_FIRST_S = 0.1
 BACKOFF_MAX_S = 30.0
-STEADY_S = 1.0  # a connection that lived so long counts as a success: the next try is at once
+STEADY_NS = 1_000_000_000  # a connection that lived so long counts as a success: the next try is at once
 BYE_S = 1.0
 
 FATAL = {
@@ -79,10 +78,13 @@ class Gateway:
         timeout: float = 5.0,
         ssl_context: ssl.SSLContext | None = None,
         tap: Tap | None = None,
+        clock: Clock | None = None,
+        rng: random.Random | None = None,
     ) -> None:
         """``aud`` is the gateway's configured name (default: the host of the URL); ``timeout`` is for each request.
 
         ``tap`` sees each raw frame: ``tap("in", raw)`` on its way to the gateway, ``tap("out", raw)`` from it.
+        ``clock`` and ``rng`` (of the waits between connections) stand for the machine's where a run must repeat.
         """
         self._tap = tap
         self._url = url
@@ -90,9 +92,10 @@ class Gateway:
         self._ssl_context = ssl_context
         self._timeout = timeout
         self._credentials = Credentials(key, session, load_secret(secret))
-        self._clock = ServerClock()
+        self._machine: Clock = clock or SystemClock()
+        self._clock = ServerClock(self._machine)
         self._asker = Asker(account, self._clock)
-        self._follower = Follower(account or "", self._subscribe)
+        self._follower = Follower(account or "", self._subscribe, self._machine)
         self._link: SocketLink | None = None
         self._subscribe_id = 0
         self._runner: asyncio.Task[None] | None = None
@@ -100,8 +103,8 @@ class Gateway:
         self._leaving = False
         self._retry_s = 0.0
         self._reason = "no answer"
-        self._jitter = random.Random()
-        self._names = _names(session)
+        self._jitter = rng or random.Random()
+        self._names = _names(session, self._machine.wall_ns())
         self.welcome: Welcome | None = None
         self.status: Status | None = None
         self.unknown_count = 0
@@ -345,7 +348,7 @@ class Gateway:
         """Stay connected until that is final: at once after a good connection, else backing off with full jitter."""
         tries = 0
         while True:
-            began = time.monotonic()
+            began_ns = self._machine.mono_ns()
             try:
                 code, reason = await self._one_connection()
             except (OSError, WSError) as error:
@@ -361,7 +364,7 @@ class Gateway:
             if code in FATAL:
                 self._end(Refused(FATAL[code][0], "never", FATAL[code][1]))
                 return
-            tries = 0 if time.monotonic() - began >= STEADY_S or self._leaving else tries + 1
+            tries = 0 if self._machine.mono_ns() - began_ns >= STEADY_NS or self._leaving else tries + 1
             self._leaving = False
             spread = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2 ** (tries - 1)) if tries > 1 else 0.0
             await asyncio.sleep(max(self._retry_s if code == 4029 else 0.0, self._jitter.uniform(0.0, spread)))
@@ -497,9 +500,9 @@ class Gateway:
         return wanted
 
 
-def _names(session: str) -> Callable[[], str]:
+def _names(session: str, wall_ns: int) -> Callable[[], str]:
     """A maker of ``cl_ord_id``s: session, start time in microseconds, counter; at most 36 characters."""
-    stem = f"{session[:14]}-{time.time_ns() // 1000:x}-"
+    stem = f"{session[:14]}-{wall_ns // 1000:x}-"
     count = 0
 
     def name() -> str:

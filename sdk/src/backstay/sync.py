@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import random
 import ssl
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -23,6 +24,7 @@ from backstay import stream as _stream
 from backstay._wire import requests as wire
 from backstay._wire.events import AllCanceled
 from backstay._wire.notices import Headroom, OrderState, Position, Res
+from backstay.clock import Clock
 from backstay.credentials import Secret
 from backstay.decimals import Number
 from backstay.errors import Refused, Unanswered
@@ -151,10 +153,13 @@ class Gateway:
         timeout: float = 5.0,
         ssl_context: ssl.SSLContext | None = None,
         tap: Tap | None = None,
+        clock: Clock | None = None,
+        rng: random.Random | None = None,
     ) -> None:
         """``aud`` is the gateway's configured name (default: the host of the URL); ``timeout`` is for each request.
 
         ``tap`` sees each raw frame: ``tap("in", raw)`` on its way to the gateway, ``tap("out", raw)`` from it.
+        ``clock`` and ``rng`` (of the waits between connections) stand for the machine's where a run must repeat.
         """
         self._loop = LoopThread()
         self._inner = _gateway.Gateway(
@@ -167,6 +172,8 @@ class Gateway:
             timeout=timeout,
             ssl_context=ssl_context,
             tap=tap,
+            clock=clock,
+            rng=rng,
         )
 
     def __enter__(self) -> Self:
