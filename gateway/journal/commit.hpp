@@ -29,6 +29,7 @@ constexpr int64_t kAhead = 2;      // segments kept ready: one to rotate into, o
 constexpr int64_t kMarkEvery = 10000000;  // ns; a mark in each batch would cost a second block: 15 % of a commit
 constexpr int64_t kBurst = 16;     // commits in a row above the bound before pacing starts
 constexpr int64_t kUnsyncedGaps = 16;  // unsynced writes gather for this many of the longest gaps between synced ones
+constexpr int64_t kIdleNs = 5000000;  // before an idle writer brings its mark up to the end
 constexpr int kBuckets = 64 * 8;
 
 using Crc = uint32_t (*)(const void*, Py_ssize_t, uint32_t);
@@ -91,22 +92,9 @@ class Commit {
     // 0, or -1 with `failure` set. Creates the segment when it is not there; starts the threads.
     int start(int dirfd, int64_t at_segment, int64_t at_offset, uint64_t last_seq) {
         dir_ = dirfd;
-        segment = file_segment_ = at_segment;
-        offset = file_offset_ = at_offset;
-        submitted_seq = written_seq_ = synced_seq_ = last_seq;
-        synced_end_ = at_offset;
-        durable_seq.store(last_seq);
-        durable_position.store(position(at_segment, at_offset));
         event_fd = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-        for (Half& half : halves_) {
-            half.data = static_cast<char*>(std::malloc((size_t)o.buffer_bytes));
-            if (event_fd < 0 || !half.data) return note(OP_OPEN, ENOMEM);
-            std::memset(half.data, 0, (size_t)o.buffer_bytes);  // touched now, so that no submit meets a page fault
-        }
-        if (open_first() != 0) return -1;
-        int64_t ready = file_segment_;
-        while (is_prepared(ready + 1)) ++ready;
-        prepared.store(ready);
+        if (event_fd < 0) return note(OP_OPEN, errno);
+        if (begin(at_segment, at_offset, last_seq) != 0) return -1;
         sigset_t all, before;
         sigfillset(&all);  // signals belong to the interpreter's own thread
         pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -116,6 +104,38 @@ class Commit {
         return 0;
     }
 
+    // The same without threads: whoever owns the strands resumes them; it has begun when the strands say so.
+    void start_stepped(Strands* strands, int64_t at_segment, int64_t at_offset, uint64_t last_seq) {
+        device.strands = strands;
+        strands->spawn(Strands::COMMIT, [=] {
+            if (begin(at_segment, at_offset, last_seq) != 0) return;
+            strands->has_begun = true;
+            run();
+        });
+        strands->spawn(Strands::PREPARE, [this] { prepare_loop(); });
+    }
+
+  private:
+    int begin(int64_t at_segment, int64_t at_offset, uint64_t last_seq) {
+        segment = file_segment_ = at_segment;
+        offset = file_offset_ = at_offset;
+        submitted_seq = written_seq_ = synced_seq_ = last_seq;
+        synced_end_ = at_offset;
+        durable_seq.store(last_seq);
+        durable_position.store(position(at_segment, at_offset));
+        for (Half& half : halves_) {
+            half.data = static_cast<char*>(std::malloc((size_t)o.buffer_bytes));
+            if (!half.data) return note(OP_OPEN, ENOMEM);
+            std::memset(half.data, 0, (size_t)o.buffer_bytes);  // touched now, so that no submit meets a page fault
+        }
+        if (open_first() != 0) return -1;
+        int64_t ready = file_segment_;
+        while (is_prepared(ready + 1)) ++ready;
+        prepared.store(ready);
+        return 0;
+    }
+
+  public:
     int submit(const char* blob, int64_t size, uint64_t last_seq, uint64_t* at) {
         uint64_t first_seq;
         if (size < 40 || (size & 7) || size > o.buffer_bytes || size > (o.segment_bytes - kPage) / 2) return SUBMIT_BAD;
@@ -154,22 +174,31 @@ class Commit {
 
     // Drains, syncs, marks the end as clean, joins, lets the files go. Safe to call again.
     void close() {
-        {
-            std::lock_guard<std::mutex> lock(mutex_);
-            closing_ = true;
-        }
-        work_.notify_one();
+        if (device.strands) return;  // the owner runs the strands to their end, or a crash has ended them
+        ask_to_drain();
         if (commit_thread_.joinable()) commit_thread_.join();
-        {
-            std::lock_guard<std::mutex> lock(prepare_mutex_);
-            stop_preparing_ = true;
-        }
-        prepare_work_.notify_one();
+        ask_to_stop_preparing();
         if (prepare_thread_.joinable()) prepare_thread_.join();
         for (int* fd : {&file_, &dir_}) {  // the directory's lock goes with it
             if (*fd >= 0) ::close(*fd);
             *fd = -1;
         }
+    }
+
+    void ask_to_drain() {
+        {
+            std::lock_guard<std::mutex> lock(mutex_);
+            closing_ = true;
+        }
+        work_.notify_one();
+    }
+
+    void ask_to_stop_preparing() {
+        {
+            std::lock_guard<std::mutex> lock(prepare_mutex_);
+            stop_preparing_ = true;
+        }
+        prepare_work_.notify_one();
     }
 
     static uint64_t position(int64_t segment, int64_t offset) { return ((uint64_t)segment << 32) | (uint64_t)offset; }
@@ -206,7 +235,29 @@ class Commit {
 
     static void name_of(int64_t segment, char out[32]) { std::snprintf(out, 32, "%08lld.seg", (long long)segment); }
 
+    int64_t now_ns() const { return device.strands ? device.strands->now_ns : mono_ns(); }
+
+    // As the condition variable waits; a strand lets the lock go and waits for its owner.
+    template <class Ready>
+    void wait(std::unique_lock<std::mutex>& lock, std::condition_variable& news, const Ready& is_ready) {
+        if (device.strands) wait_for(lock, news, kNever, is_ready);
+        else news.wait(lock, is_ready);
+    }
+
+    template <class Ready>
+    bool wait_for(std::unique_lock<std::mutex>& lock, std::condition_variable& news, int64_t ns, const Ready& is_ready) {
+        if (!device.strands) return news.wait_for(lock, std::chrono::nanoseconds(ns), is_ready);
+        lock.unlock();
+        bool result = device.strands->wait(ns == kNever ? kNever : now_ns() + ns, is_ready);
+        lock.lock();
+        return result;
+    }
+
     void signal() {
+        if (device.strands) {
+            device.strands->has_told = true;
+            return;
+        }
         uint64_t one = 1;
         if (::write(event_fd, &one, 8) != 8 && errno != EAGAIN) std::abort();  // EAGAIN: the counter is full, the loop is awake anyway
     }
@@ -214,16 +265,15 @@ class Commit {
     int note(int op, int err) {
         int64_t none = 0;
         failure.compare_exchange_strong(none, ((int64_t)op << 32) | (err ? err : EIO));  // the first one is the cause
-        if (event_fd >= 0) signal();
+        if (event_fd >= 0 || device.strands) signal();
         prepare_done_.notify_all();
         return -1;
     }
 
     bool is_prepared(int64_t number) {
         char name[32];
-        struct stat info;
         name_of(number, name);
-        return ::fstatat(dir_, name, &info, 0) == 0 && info.st_size == o.segment_bytes;
+        return device.size_of(dir_, name) == o.segment_bytes;
     }
 
     // ---- segment files -----------------------------------------------------------------------------------------------
@@ -231,17 +281,16 @@ class Commit {
     int open_first() {
         char name[32];
         name_of(file_segment_, name);
-        struct stat info;
-        if (::fstatat(dir_, name, &info, 0) != 0) {
+        limit = device.size_of(dir_, name);
+        if (limit < 0) {
             if (errno != ENOENT) return note(OP_OPEN, errno);
             if (prepare(file_segment_, false) != 0) return note(OP_PREPARE, errno);
-            info.st_size = o.segment_bytes;
+            limit = o.segment_bytes;
         }
-        limit = info.st_size;
         file_ = device.open_file(OP_OPEN, dir_, name, O_RDWR);
         if (file_ < 0) return note(OP_OPEN, errno);
         unsigned char zero[32] = {0}, page[kPage];
-        if (::pread(file_, page, kPage, 0) != kPage) return note(OP_OPEN, errno);
+        if (device.read(file_, (char*)page, kPage, 0) != kPage) return note(OP_OPEN, errno);
         bool is_new = true;
         for (int64_t i = 0; i < kHeader; ++i) is_new = is_new && page[i] == 0;
         if (is_new) return file_offset_ == kPage && file_segment_ == 1 ? write_header(zero, o.epoch) : note(OP_OPEN, EINVAL);
@@ -254,7 +303,7 @@ class Commit {
         hash_.update(page, kHeader);
         for (int64_t at = kPage; at < file_offset_;) {  // halves_[0] is free until the threads run
             int64_t want = file_offset_ - at < o.buffer_bytes ? file_offset_ - at : o.buffer_bytes;
-            ssize_t n = ::pread(file_, halves_[0].data, (size_t)want, at);
+            int64_t n = device.read(file_, halves_[0].data, want, at);
             if (n <= 0) return note(OP_OPEN, n < 0 ? errno : EIO);
             hash_.update(halves_[0].data, (size_t)n);
             at += n;
@@ -301,7 +350,7 @@ class Commit {
         if (device.write_all(OP_PWRITE, file_, (const char*)m, kMark, kMarkAt * (1 + (int64_t)(number & 1))) != 0)
             return note(OP_PWRITE, errno);
         marked_end_ = synced_end_;
-        marked_ns_ = mono_ns();
+        marked_ns_ = now_ns();
         return 0;
     }
 
@@ -312,10 +361,10 @@ class Commit {
         if (!o.fsync && sync_file() != 0) return -1;  // a segment is whole on disk before the next one vouches for it
         {
             std::unique_lock<std::mutex> lock(prepare_mutex_);
-            prepare_done_.wait(lock, [this] { return prepared.load() > file_segment_ || low.load() || failure.load(); });
+            wait(lock, prepare_done_, [this] { return prepared.load() > file_segment_ || low.load() || failure.load(); });
         }
         if (prepared.load() <= file_segment_) return note(OP_PREPARE, ENOSPC);
-        ::close(file_);
+        device.close_file(file_);
         file_offset_ = synced_end_ = kPage;
         name_of(++file_segment_, name);
         file_ = device.open_file(OP_OPEN, dir_, name, O_RDWR);
@@ -356,23 +405,22 @@ class Commit {
         while (halves_[active_].size == 0 && !closing_) {
             sleeping_ = true;
             if (marked_end_ != synced_end_) {  // idle: bring the mark up to the end while nobody waits for the disk
-                if (!work_.wait_for(lock, std::chrono::milliseconds(5), [this] { return halves_[active_].size > 0 || closing_; })) {
+                if (!wait_for(lock, work_, kIdleNs, [this] { return halves_[active_].size > 0 || closing_; })) {
                     lock.unlock();
                     mark_failed_ = write_mark(false) != 0 || (o.fsync && sync_file() != 0);
                     lock.lock();
                     if (mark_failed_) return nullptr;
                 }
             } else {
-                work_.wait(lock, [this] { return halves_[active_].size > 0 || closing_; });
+                wait(lock, work_, [this] { return halves_[active_].size > 0 || closing_; });
             }
             sleeping_ = false;
         }
-        int64_t gap = due_ns() - mono_ns();
+        int64_t gap = due_ns() - now_ns();
         gap_ns.store(gap > 0 ? gap : 0, std::memory_order_relaxed);
         if (gap > 0 && !closing_) {
             pacing_ = true;
-            work_.wait_for(lock, std::chrono::nanoseconds(gap),
-                           [this] { return closing_ || halves_[active_].size > o.buffer_bytes / 2; });
+            wait_for(lock, work_, gap, [this] { return closing_ || halves_[active_].size > o.buffer_bytes / 2; });
             pacing_ = false;
         }
         if (halves_[active_].size == 0) return nullptr;
@@ -382,7 +430,7 @@ class Commit {
     }
 
     int write_part(const char* data, int64_t size, uint64_t last_seq) {
-        int64_t now = mono_ns();
+        int64_t now = now_ns();
         interval_ns_ += (now - last_start_ns_ - interval_ns_) / 16;
         last_start_ns_ = now;
         credit_ns_ = (credit_ns_ > last_start_ns_ ? credit_ns_ : last_start_ns_) + 1000000000 / o.syncs_per_s_max;
@@ -400,14 +448,15 @@ class Commit {
         durable_position.store(position(file_segment_, file_offset_), std::memory_order_relaxed);
         durable_seq.store(last_seq, std::memory_order_release);
         signal();
+        if (device.strands) device.strands->pause();  // a crash may fall between the publication and what follows
         hash_.update(data, (size_t)size);  // after the publication: nobody waits for it
         return 0;
     }
 
     int sync_file() {
-        int64_t start = mono_ns();
+        int64_t start = now_ns();
         if (device.sync(OP_FDATASYNC, file_) != 0) return note(OP_FDATASYNC, errno);
-        int64_t took = mono_ns() - start;
+        int64_t took = now_ns() - start;
         synced_end_ = file_offset_;
         synced_seq_ = written_seq_;
         sync_counts[bucket_of((uint64_t)took)].fetch_add(1, std::memory_order_relaxed);
@@ -451,7 +500,7 @@ class Commit {
         std::unique_lock<std::mutex> lock(prepare_mutex_);
         while (!stop_preparing_) {
             if (prepared.load() >= wanted_) {
-                prepare_work_.wait(lock);
+                wait(lock, prepare_work_, [this] { return stop_preparing_ || prepared.load() < wanted_; });
                 continue;
             }
             lock.unlock();
@@ -470,7 +519,10 @@ class Commit {
             }
             prepare_done_.notify_all();
             signal();
-            if (result != 0) prepare_work_.wait_for(lock, std::chrono::seconds(1));  // room may be made: nothing was lost yet
+            if (result != 0) {  // room may be made: nothing was lost yet
+                int64_t wanted = wanted_;
+                wait_for(lock, prepare_work_, 1000000000, [this, wanted] { return stop_preparing_ || wanted_ != wanted; });
+            }
         }
     }
 
@@ -490,17 +542,17 @@ class Commit {
                 result = device.sync(OP_PREPARE, fd);
                 std::unique_lock<std::mutex> lock(prepare_mutex_);
                 if (stop_preparing_) result = -1;
-                else if (at + size < o.segment_bytes) prepare_work_.wait_for(lock, std::chrono::milliseconds(1));
+                else if (at + size < o.segment_bytes) wait_for(lock, prepare_work_, 1000000, [this] { return stop_preparing_; });
             }
         }
         if (result == 0) result = device.sync(OP_PREPARE, fd);
         int err = errno;
-        ::close(fd);
-        if (result == 0 && (::renameat(dir_, temporary, dir_, name) != 0 || ::fsync(dir_) != 0)) {
+        device.close_file(fd);
+        if (result == 0 && (device.rename(dir_, temporary, name) != 0 || device.sync_folder(dir_) != 0)) {
             result = -1;
             err = errno;
         }
-        if (result != 0) ::unlinkat(dir_, temporary, 0);
+        if (result != 0) device.unlink(dir_, temporary);
         errno = err;
         return result;
     }

@@ -73,6 +73,14 @@ class Files(Protocol):
         ...
 
 
+class TimedFiles(Files, Protocol):
+    """Files on virtual time: what a stepped writer works on."""
+
+    def take_ns(self) -> int:
+        """How long the operations since the last call took."""
+        ...
+
+
 class SystemFile:
     """An open file of the machine."""
 

@@ -1,5 +1,5 @@
 """The journal writer as the loop's compiled code sees it."""
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int64_t, uint64_t
 
 cpdef enum SubmitCode:
     SUBMITTED = 0
@@ -9,6 +9,12 @@ cpdef enum SubmitCode:
 
 cdef class JournalWriter:
     cdef void* engine                      # backstay::Commit, commit.hpp
+    cdef void* strands                     # backstay::Strands, strands.hpp; NULL: threaded
+    cdef object files, mono_ns, on_progress, path, lock, open_files
+    cdef step_at(self, int64_t now_ns)
+    cdef perform(self, void* request)
+    cdef carry_out(self, void* request)
+    cdef run_out(self, int strand)
     cdef readonly str directory
     cdef readonly bint is_closed
     # Copy a run of whole frames, the first with the next seq, the last with last_seq; no allocation, no I/O.

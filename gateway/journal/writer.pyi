@@ -1,8 +1,10 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
 from typing_extensions import Buffer
+
+from gateway.journal.files import TimedFiles
 
 class SubmitCode(IntEnum):
     SUBMITTED = 0
@@ -54,8 +56,14 @@ class JournalWriter:
         slow_sync_ns: int = 2_000_000,
         syncs_per_s_max: int = 2_500,
         fault: FaultPlan | None = None,
+        files: TimedFiles | None = None,
+        mono_ns: Callable[[], int] | None = None,
+        on_progress: Callable[[], object] | None = None,
     ) -> None: ...
     def submit(self, blob: Buffer, last_seq: int) -> int: ...
+    @property
+    def due_ns(self) -> int | None: ...
+    def step(self) -> None: ...
     def take_event(self) -> int: ...
     def close(self) -> None: ...
     def stats(self) -> WriterStats: ...

@@ -2,9 +2,14 @@
 
 Back-pressure: ``submit`` copies into a bounded double buffer and raises JournalFull when it does not fit; the caller
 answers BUSY and nothing has changed. After a failed operation nothing is retried and ``durable_seq`` stays where it is.
+
+Given ``files`` the writer is *stepped*: no threads and no system calls. Its owner asks ``due_ns`` and calls ``step``,
+which carries out one file operation; the decisions are the same code (strands.hpp).
 """
+import errno
 import fcntl
 import os
+from pathlib import Path
 from typing import NamedTuple
 
 from libc.stdint cimport int64_t, uint64_t, uint32_t
@@ -18,6 +23,33 @@ cdef extern from "gateway/journal/blake2b.hpp" namespace "backstay" nogil:
         Blake2b256() except +
         void update(const void* data, size_t size)
         void digest(unsigned char* out)
+
+cdef extern from "gateway/journal/strands.hpp" namespace "backstay" nogil:
+    int64_t kNever
+    cdef enum Call:
+        CALL_OPEN, CALL_CREATE, CALL_SIZE_OF, CALL_PREAD, CALL_PWRITE, CALL_SYNC, CALL_CLOSE, CALL_RENAME, CALL_UNLINK
+        CALL_SYNC_FOLDER
+    cdef cppclass Request:
+        int call, file, err
+        const char* name
+        const char* new_name
+        const char* data
+        char* into
+        int64_t size, offset, result
+    cdef cppclass Strands:
+        Strands() except +
+        int64_t now_ns
+        bint has_told, has_begun
+        int64_t due_ns(int strand)
+        int first_due()
+        bint is_ended(int strand)
+        Request* resume(int strand)
+        void answered(int64_t took_ns)
+        void abandon()
+
+cdef extern from "gateway/journal/strands.hpp" namespace "backstay::Strands" nogil:
+    int COMMIT
+    int PREPARE
 
 cdef extern from "gateway/journal/device.hpp" namespace "backstay" nogil:
     const char* op_name(int op)
@@ -62,6 +94,9 @@ cdef extern from "gateway/journal/commit.hpp" namespace "backstay" nogil:
         Amount failure, prepared, queue_bytes, gap_ns, sync_ns_sum, sync_ns_max
         Switch low
         int start(int dirfd, int64_t at_segment, int64_t at_offset, uint64_t last_seq)
+        void start_stepped(Strands* strands, int64_t at_segment, int64_t at_offset, uint64_t last_seq)
+        void ask_to_drain()
+        void ask_to_stop_preparing()
         int submit(const char* blob, int64_t size, uint64_t last_seq, uint64_t* at)
         void close()
 
@@ -125,13 +160,17 @@ cdef inline Engine* engine_of(JournalWriter writer) noexcept nogil:
     return <Engine*>writer.engine
 
 
+cdef inline Strands* strands_of(JournalWriter writer) noexcept nogil:
+    return <Strands*>writer.strands
+
+
 cdef class JournalWriter:
     """Appends to the journal in ``directory`` from ``position`` on; both come from ``recover``. One writer at a time."""
 
     def __cinit__(self, str directory not None, *, bytes history_id not None, int64_t position, uint64_t last_seq,
                   uint32_t epoch=0, int64_t segment_bytes=64 << 20, int64_t buffer_bytes=4 << 20, bint fsync=True,
                   int64_t gap_ns_max=1_000_000, int64_t slow_sync_ns=2_000_000, int64_t syncs_per_s_max=2_500,
-                  fault=None):
+                  fault=None, files=None, mono_ns=None, on_progress=None):
         if len(history_id) != 16 or segment_bytes % 4096 or not 8192 <= segment_bytes < 1 << 32:
             raise ValueError(f"bad journal options: history_id of {len(history_id)} bytes, segment_bytes={segment_bytes}")
         if buffer_bytes < 64 or min(gap_ns_max, slow_sync_ns) < 0 or syncs_per_s_max < 1:
@@ -153,7 +192,11 @@ cdef class JournalWriter:
             engine.device.fault.nth = fault.nth
             engine.device.fault.err = fault.errno
             engine.device.fault.keep_bytes = fault.keep_bytes
-        self._start(position, last_seq)
+        if files is None:
+            self._start(position, last_seq)
+        else:
+            self.files, self.mono_ns, self.on_progress = files, mono_ns, on_progress
+            self._start_stepped(position, last_seq)
 
     def _start(self, int64_t position, uint64_t last_seq):
         cdef Engine* engine = engine_of(self)
@@ -171,12 +214,121 @@ cdef class JournalWriter:
             raise JournalStopped(self.failed, self.failed_op)
         self.is_closed = False
 
+    def _start_stepped(self, int64_t position, uint64_t last_seq):
+        cdef Strands* strands = new Strands()
+        self.strands = strands
+        self.path, self.open_files = Path(self.directory), {}
+        try:
+            self.lock = self.files.lock(self.path)
+        except BlockingIOError:
+            raise JournalError(f"journal in use by another process: {self.directory}") from None
+        strands.now_ns = self.mono_ns()
+        engine_of(self).start_stepped(strands, position >> 32, <int64_t><uint32_t>position, last_seq)
+        self.is_closed = False
+        while not strands.has_begun:
+            if strands.is_ended(COMMIT):
+                self.is_closed = True
+                self._let_go()
+                raise JournalStopped(self.failed, self.failed_op)
+            self.step_at(max(strands.now_ns, strands.due_ns(COMMIT)))
+
     def __dealloc__(self):
         cdef Engine* engine = <Engine*>self.engine
+        cdef Strands* strands = <Strands*>self.strands
         if engine != NULL:
             with nogil:
                 del engine
+        if strands != NULL:
+            del strands
 
+    @property
+    def due_ns(self):
+        """Stepped: when the next ``step`` has something to do, by ``mono_ns``; None: not before more is submitted.
+
+        Ask again after each ``submit`` and each ``step``.
+        """
+        cdef int64_t due = strands_of(self).due_ns(strands_of(self).first_due())
+        return None if due == kNever or self.is_closed else due
+
+    def step(self):
+        """Stepped: go on to the next file operation and carry it out, if one is due; then ``on_progress`` when there is news.
+
+        What an operation did becomes known at a later step, when the time that it took is over. An exception of the files
+        that is no OSError ends the writer where it stands, as a crash would.
+        """
+        cdef int64_t now_ns = self.mono_ns()
+        if not self.is_closed and strands_of(self).due_ns(strands_of(self).first_due()) <= now_ns:
+            self.step_at(now_ns)
+
+    cdef step_at(self, int64_t now_ns):
+        cdef Strands* strands = strands_of(self)
+        cdef Request* request
+        strands.now_ns = now_ns
+        request = strands.resume(strands.first_due())
+        if request != NULL:
+            try:
+                self.perform(request)
+            except BaseException:
+                strands.abandon()
+                self.is_closed = True
+                raise
+            strands.answered(self.files.take_ns())
+        if strands.has_told:
+            strands.has_told = False
+            if self.on_progress is not None and strands.has_begun and not self.is_closed:
+                self.on_progress()
+
+    cdef perform(self, void* asked):
+        cdef Request* request = <Request*>asked
+        try:
+            self.carry_out(request)
+        except OSError as error:
+            request.result = -1
+            request.err = error.errno or errno.EIO
+
+    cdef carry_out(self, void* asked):
+        cdef Request* request = <Request*>asked
+        cdef bytes data
+        path = self.path / request.name.decode() if request.name != NULL and request.name[0] else self.path
+        file = self.open_files.get(request.file)
+        request.result = 0
+        if request.call == CALL_PWRITE:
+            request.result = file.pwrite(request.data[:request.size], request.offset)
+        elif request.call == CALL_SYNC:
+            file.sync()
+        elif request.call == CALL_OPEN or request.call == CALL_CREATE:
+            request.result = max(self.open_files, default=0) + 1
+            self.open_files[request.result] = self.files.open(path, "create" if request.call == CALL_CREATE else "write")
+        elif request.call == CALL_CLOSE:
+            del self.open_files[request.file]
+            file.close()
+        elif request.call == CALL_PREAD:
+            data = file.pread(request.size, request.offset)
+            memcpy(request.into, <const char*>data, len(data))
+            request.result = len(data)
+        elif request.call == CALL_SIZE_OF:
+            file = self.files.open(path)
+            request.result = file.size()
+            file.close()
+        elif request.call == CALL_RENAME:
+            self.files.rename(path, self.path / request.new_name.decode())
+        elif request.call == CALL_UNLINK:
+            self.files.unlink(path)
+        else:
+            self.files.sync_folder(path)
+
+    cdef run_out(self, int strand):
+        cdef Strands* strands = strands_of(self)
+        while not strands.is_ended(strand):
+            self.step_at(max(strands.now_ns, strands.due_ns(strands.first_due())))
+
+    def _let_go(self):
+        for file in self.open_files.values():
+            file.close()
+        self.open_files.clear()
+        self.lock.close()
+
+    
     cdef int submit_run(self, const char* blob, Py_ssize_t size, uint64_t last_seq, uint64_t* position) noexcept nogil:
         return engine_of(self).submit(blob, size, last_seq, position)
 
@@ -204,6 +356,8 @@ cdef class JournalWriter:
 
     def take_event(self):
         """Clear the eventfd and return ``durable_seq``: what the loop's reader callback calls. Never blocks."""
+        if self.strands != NULL:
+            return self.durable_seq
         try:
             os.eventfd_read(engine_of(self).event_fd)
         except BlockingIOError:
@@ -215,9 +369,17 @@ cdef class JournalWriter:
         cdef Engine* engine = engine_of(self)
         if self.is_closed:
             return
+        if self.strands == NULL:
+            self.is_closed = True
+            with nogil:
+                engine.close()
+            return
+        engine.ask_to_drain()
+        self.run_out(COMMIT)
+        engine.ask_to_stop_preparing()
+        self.run_out(PREPARE)
         self.is_closed = True
-        with nogil:
-            engine.close()
+        self._let_go()
 
     @property
     def eventfd(self):
