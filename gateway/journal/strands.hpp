@@ -72,11 +72,6 @@ class Strands {
     // The operation of the strand that was resumed last is done, and took that long.
     void answered(int64_t took_ns) { strands_[running_].due = now_ns + took_ns; }
 
-    // What a process that ends leaves behind: nothing runs on.
-    void abandon() {
-        for (Strand& strand : strands_) strand.state = ENDED;
-    }
-
     // ---- a strand's side ---------------------------------------------------------------------------------------------
 
     int64_t ask(Request request) {
