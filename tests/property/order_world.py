@@ -83,7 +83,7 @@ class Pair:
         self.requests: dict[tuple[int, str], PlaceItem] = {}
         self.last_batch: tuple[int, list[Any]] | None = None
         self.lint = StreamLint()
-        self.told: list[dict[str, Any]] = []  # the last events of the core, as clients see them
+        self.told: list[dict[str, Any]] = []  # every event of the core, as clients see them
         self._open_the_world()
 
     def _open_the_world(self) -> None:
@@ -331,7 +331,7 @@ class Pair:
 
     def compare_events(self) -> None:
         got = self._new_events(move=True)
-        self.told = got or self.told
+        self.told += got
         told = self.twin.events[self.seen :]
         self.seen = len(self.twin.events)
         assert [event["t"] for event in got] == [event.t for _, event in told]

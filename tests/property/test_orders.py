@@ -3,10 +3,6 @@
 import os
 import random
 
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-
 from tests.property.order_chooser import Chooser
 from tests.property.order_world import Pair
 
@@ -26,29 +22,3 @@ def test_core_equals_twin_over_random_histories() -> None:
         except AssertionError as error:
             error.add_note(f"history {seed}, after {len(pair.twin.events)} events")
             raise
-
-
-class OrderLife(RuleBasedStateMachine):
-    """The same, with histories that Hypothesis shrinks: each rule is one thing that happens."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.pair = Pair()
-
-    @rule(seed=st.integers(0, 2**32), kind=st.sampled_from(sorted(set(Chooser.KINDS))))
-    def happens(self, seed: int, kind: str) -> None:
-        chooser = Chooser(random.Random(seed), self.pair)
-        chooser.execs = [(row, exec_id) for row, o in enumerate(self.pair.twin.orders) for exec_id in sorted(o.execs)]
-        chooser.KINDS = (kind,)
-        chooser.step()
-
-    @invariant()
-    def gate_holds_what_orders_add_up_to(self) -> None:
-        self.pair.compare_all()
-
-    def teardown(self) -> None:
-        self.pair.compare_replay()
-
-
-TestOrderLife = OrderLife.TestCase
-TestOrderLife.settings = settings(max_examples=max(10, HISTORIES // 20), stateful_step_count=40, deadline=None)
