@@ -71,7 +71,8 @@ class Gateway:
         """Recover, then open everything. Raises JournalCorrupt or ConfigError before anything is opened."""
         self.loop = asyncio.get_running_loop()
         ports = Ports(
-            clock=self.clock, token_bytes=self.machine.token_bytes, later=self._later, soon=self.loop.call_soon,
+            clock=self.clock, files=self.machine.files, token_bytes=self.machine.token_bytes, later=self._later,
+            soon=self.loop.call_soon,
             open_journal=lambda state, recovered: self.machine.open_journal(self.config, state, recovered),
             open_adapter=self._adapter,
         )  # fmt: skip

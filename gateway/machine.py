@@ -15,6 +15,7 @@ from gateway.clock import Clock, SystemClock
 from gateway.config import Config
 from gateway.core.state import State
 from gateway.errors import CannotStart
+from gateway.journal.files import SYSTEM, Files
 from gateway.journal.recovery import Recovered
 from gateway.journal.writer import FaultPlan, JournalWriter
 
@@ -25,6 +26,7 @@ class SystemMachine:
     def __init__(self, *, fault: FaultPlan | None = None) -> None:
         """fault: an error of the journal's disk that a test plans."""
         self.clock: Clock = SystemClock()
+        self.files: Files = SYSTEM
         self._fault = fault
 
     def rng(self) -> Random:

@@ -14,6 +14,7 @@ from brokers.ports import Adapter, ReportSink
 from gateway.clock import Clock
 from gateway.config import Config
 from gateway.core.state import State
+from gateway.journal.files import Files
 from gateway.journal.recovery import Recovered
 from gateway.journal.writer import JournalWriter
 
@@ -27,6 +28,7 @@ class Ports:
     """
 
     clock: Clock
+    files: Files
     token_bytes: Callable[[int], bytes]
     later: Callable[[int, Callable[[], None]], None]
     soon: Callable[[Callable[[], None]], object]
@@ -39,6 +41,9 @@ class Machine(Protocol):
 
     @property
     def clock(self) -> Clock: ...
+
+    @property
+    def files(self) -> Files: ...
 
     def rng(self) -> Random:
         """Chance for the jitter of one reconnecting client."""

@@ -44,19 +44,19 @@ class Shard:
         self.keys = keys
         self.core = core
         self.is_durable = config.journal.durability == "disk"
-        self._feeds_up: set[str] = set()
+        self.feeds_up: set[str] = set()
 
     # --- start -------------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Recover and configure. Raises JournalCorrupt, JournalError, ConfigError."""
         config, ports = self.config, self.ports
-        self.booted = booted = boot.boot(config, self.clock, self.core)
+        self.booted = booted = boot.boot(config, self.clock, self.core, ports.files)
         self.state = booted.state
         self.boot_digest, last_wall_ns = self.state.digest(), self.state.last_wall_ns
         boot.configure(self.state, config, self.clock, self.core, ports.token_bytes)
         self.journal = ports.open_journal(self.state, booted.recovered)
-        self.events = boot.EventReader(boot.journal_dir(config))
+        self.events = boot.EventReader(boot.journal_dir(config), ports.files)
         self.adapter = ports.open_adapter(self.state, self)
         self.engine = Engine(
             state=self.state, journal=self.journal, clock=self.clock, adapter=self.adapter, is_durable=self.is_durable,
@@ -83,11 +83,11 @@ class Shard:
         """A feed has connected or was lost. Numbering and venue time start afresh on a new connection."""
         log.info("feed", feed=name, up=up, cause=cause)
         if up:
-            self._feeds_up.add(name)
+            self.feeds_up.add(name)
             for symbol in self.feed_symbols(name):
                 self.state.quotes.restart_feed(self.state.quotes.row_of(symbol))
         else:
-            self._feeds_up.discard(name)
+            self.feeds_up.discard(name)
         self._show_feed(name, "fresh" if up else "down")
 
     def feed_symbols(self, name: str) -> list[str]:
@@ -107,7 +107,7 @@ class Shard:
         """A feed that is connected and leaves an instrument blind is stale."""
         blind = {self.state.quotes.symbol_of(row) for row in self.engine.guard.blind}
         for options in self.config.feeds:
-            if options.name in self._feeds_up:
+            if options.name in self.feeds_up:
                 is_blind = bool(blind and (not options.symbols or blind.intersection(options.symbols)))
                 self._show_feed(options.name, "stale" if is_blind else "fresh")
 
@@ -170,6 +170,6 @@ class Shard:
     def _store_snapshot(self) -> None:
         """It only makes the next start short: a disk without room for it is no failure, the journal is whole."""
         try:
-            boot.write_snapshot(self.config, self.state, self.journal.position)
+            boot.write_snapshot(self.config, self.state, self.journal.position, self.ports.files)
         except JournalError as error:
             log.warning("no snapshot of the end", why=str(error))

@@ -243,10 +243,14 @@ class StreamServer:
             session.outbox.flush()
         self.engine.flush()
 
-    async def close(self) -> None:
-        """Close every connection and the port."""
+    def close_sessions(self) -> None:
+        """Close every connection."""
         for session in [*self.sessions.values(), *self.waiting]:
             session.close(1012, "restart")
+
+    async def close(self) -> None:
+        """Close every connection and the port."""
+        self.close_sessions()
         if self._server is not None:
             self._server.close()
             await self._server.wait_closed()

@@ -13,7 +13,13 @@ from tests.tidy.tree import Source
 FILE_LINES_MAX = 600
 FUNCTION_LINES_MAX = 60
 # The places that may catch everything: supervisors of processes, and runners of independent parts (benchmarks, seeds).
-SUPERVISORS = {"gateway/supervisor.py", "gateway/app.py", "benchmarks/__main__.py", "tests/sim/runner.py"}
+SUPERVISORS = {
+    "gateway/supervisor.py",
+    "gateway/app.py",
+    "benchmarks/__main__.py",
+    "tests/sim/runner.py",
+    "tests/sim/world.py",
+}
 
 # Statistics, charts and files' edges: the only core files where a float is no money, quantity or time that decides.
 FLOAT_ALLOWED = {"risk/portfolio", "hotpath/hist", "hotpath/ref/hist"}
