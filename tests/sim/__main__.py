@@ -24,6 +24,7 @@ from tests.sim.tally import Failure, Tally
 
 HELD, GAP, USAGE, BROKEN = 0, 1, 2, 3
 SHRUNK_MAX = 3  # failures that are shrunk and shown in full, the first of each invariant before others
+LISTED_MAX = 15  # failures that get a line
 ORDERS = {"core": 30, "loop": 30}  # where the search for fewer begins
 
 
@@ -215,8 +216,10 @@ def _explain(job: Job, tally: Tally) -> list[Shrunk]:
         is_whole = failure.invariant not in ("death", "stall")  # what ended a process would end this one
         found.append(shrinker.run(failure) if is_whole else Shrunk(failure))
         report.show_failure(found[-1])
-    for failure in chosen[SHRUNK_MAX:]:
+    for failure in chosen[SHRUNK_MAX:LISTED_MAX]:
         print(f"{failure.invariant} too: {failure.command}")
+    if len(chosen) > LISTED_MAX:
+        print(f"and {len(chosen) - LISTED_MAX} more")
     return found
 
 

@@ -279,7 +279,7 @@ def run_core(
         plants.watch(None)
         if plant:
             plants.turn_off()
-    outcome.digest = world.kernel.digest()
+    outcome.digest, outcome.last = world.kernel.digest(), list(world.kernel.ring)
     outcome.events, outcome.sim_ns = world.kernel.events, world.kernel.now_ns
     outcome.orders = sum(len(client.orders) for client in world.clients)
     outcome.injected = world.faults.injected
