@@ -342,6 +342,7 @@ class Engine:
         """
         if not is_clean and not (PLANTED and is_on("trigger_twice_after_restart")):
             self.router.suspects = dict.fromkeys(self.views.armed())
+        self.router.owing = dict.fromkeys(self.views.owing())
         for account in range(len(self.state.account_names)):
             for order in self.views.open_orders(account):
                 row = self.views.order(order)

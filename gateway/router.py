@@ -62,15 +62,16 @@ class Router:
         self.is_open = False  # link up and recovery done: the line moves
         self.since_ns = engine.clock.wall_ns()
         self.cause = "starting"
-        self.cancels: deque[int] = deque()
+        self.cancels: dict[int, None] = {}  # an ordered set: a doubt that ends takes from its middle
         self.replaces: deque[int] = deque()
         self.protective: deque[int] = deque()
-        self.entries: dict[int, None] = {}  # an ordered set: expiry takes from its middle
+        self.entries: dict[int, None] = {}  # likewise: expiry takes from its middle
         self.asking: dict[int, int] = {}  # order -> when it was asked, monotonic
         self.overdue: list[tuple[int, int, int]] = []  # heap of (monotonic, order, when it was asked)
         self.tries: dict[int, tuple[int, int]] = {}  # order -> (questions without an answer so far, when the first was)
         self.unasked: dict[int, None] = {}
         self.suspects: dict[int, None] = {}  # stops that may have fired before a crash: asked about first
+        self.owing: dict[int, None] = {}  # done before a restart, with fills that the broker counts and we never saw
         self.deadlines: deque[tuple[int, int]] = deque()  # (monotonic, order) in the order of sending
         self.queue_ends: list[tuple[int, int]] = []  # heap of (wall, order) of entries that wait
         self.doubted: dict[int, int] = {}  # order -> since when it is in doubt, monotonic: no hand-over came later
@@ -157,7 +158,7 @@ class Router:
         if status >= OrdStatus.FILLED or pending != Pending.PENDING_CANCEL:
             return
         if not self.is_open or stage == Stage.IN_DOUBT or not self._send_cancel(order):
-            self.cancels.append(order)
+            self.cancels[order] = None
 
     def _send_cancel(self, order: int) -> bool:
         mono = self.engine.clock.mono_ns()
@@ -197,6 +198,7 @@ class Router:
         self.unasked.clear()
         if up:
             self.unasked.update(self.suspects)
+            self.unasked.update(self.owing)
             for order in engine.views.unsettled():
                 if order in self.suspects:
                     continue
@@ -239,18 +241,14 @@ class Router:
 
     def drain(self) -> None:
         """Move the line: cancels, replaces, protective orders, entries."""
-        stuck: list[int] = []
-        while self.cancels:
-            order = self.cancels.popleft()
+        for order in list(self.cancels):
             status, stage, pending = self.engine.views.status(order)
-            if status >= OrdStatus.FILLED or pending != Pending.PENDING_CANCEL:
+            is_moot = status >= OrdStatus.FILLED or pending != Pending.PENDING_CANCEL
+            if not is_moot and stage == Stage.IN_DOUBT:
                 continue
-            if stage == Stage.IN_DOUBT:
-                stuck.append(order)
-            elif not self._send_cancel(order):
-                self.cancels.extendleft([order, *stuck])
+            if not is_moot and not self._send_cancel(order):
                 return
-        self.cancels.extend(stuck)
+            del self.cancels[order]
         for _ in range(len(self.replaces)):
             self._replace(self.replaces.popleft())
         while self.protective:
@@ -373,6 +371,9 @@ class Router:
             answer = reports.anomaly(b"report of an unknown kind", raw, wall)
         if answer < 0:
             self._doubt(order)
+        if order in self.cancels and self.is_open and self.engine.views.status(order)[1] != Stage.IN_DOUBT:
+            del self.cancels[order]  # it waited for this word
+            self._cancel(order)
 
     def _doubt(self, order: int) -> None:
         """What the broker said does not fit: ask it for the whole truth."""
@@ -404,6 +405,8 @@ class Router:
         _, asked = self.tries.pop(order, (0, 0))  # it may answer any of the questions: count from the first
         was_suspect = order in self.suspects
         self.suspects.pop(order, None)
+        if order in self.owing:
+            self._owed(order, report)
         since = self.doubted.get(order, asked)
         proven = asked > 0 and asked - since >= self.adapter.capabilities.horizon_ns
         for execution in report.executions:
@@ -419,6 +422,13 @@ class Router:
         if was_suspect and row["ord_status"] == OrdStatus.CANCELED:
             self.engine.intake.cancel_order(order, Reason.REQUEST, wall)  # it had fired before the client canceled it
         self._ask()
+
+    def _owed(self, order: int, report: ReportState) -> None:
+        """Its fills came with the answer, unless the broker does not find it yet."""
+        if report.found:
+            del self.owing[order]
+        else:
+            self.engine.later(self.answer_ns, lambda: self._doubt(order))
 
     def _apply(self, order: int, step: Step, report: ReportState, wall: int) -> None:
         reports, raw = self.engine.reports, report.raw
@@ -443,7 +453,7 @@ class Router:
         elif step is Step.RESEND_REPLACE:
             self.replaces.append(order)
         elif step is Step.RESEND_CANCEL:
-            self.cancels.append(order)
+            self.cancels[order] = None
         elif step is Step.ASK_AGAIN:
             self.deadlines.append((self.engine.clock.mono_ns() + self.answer_ns, order))
             self.engine.later(self.answer_ns, lambda: self._doubt(order))

@@ -137,6 +137,16 @@ cdef class Views:
                 order = s.open_next[order]
         return found
 
+    def owing(self) -> list:
+        """Rows of done orders of which the broker counts more than it has told. Reads every row: for a start."""
+        cdef State s = self.state
+        cdef uint32_t order
+        found = []
+        for order in range(<uint32_t>s.orders.count):
+            if is_done(s.orders.rows[order].ord_status) and s.orders.rows[order].owed_qty_e9 > 0:
+                found.append(order)
+        return found
+
     def armed(self) -> list:
         """Rows of all orders that are held for a trigger."""
         cdef State s = self.state

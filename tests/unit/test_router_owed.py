@@ -1,0 +1,62 @@
+"""What the broker still owes us, and what waits for a doubt to end: both found by the simulator."""
+
+from __future__ import annotations
+
+from brokers.ports import Execution, ReportNew, ReportState
+from gateway.core.state import State
+from hotpath.enums import OrdStatus
+from tests.property.order_world import E9
+from tests.unit.engine_rig import Rig
+
+
+def restarted(old: Rig) -> Rig:
+    """The gateway after a kill, over what was on disk."""
+    state = State(shard=0, orders=old.state.orders.capacity, accounts=2, instruments=2)
+    kept = bytes(old.journal.data[4096:])
+    state.replay(memoryview(kept), 4096)
+    rig = Rig(state)
+    rig.journal.data += kept
+    rig.journal.last_seq = rig.journal.durable_seq = state.seq
+    rig.engine.recover(old.clock.wall, is_clean=False)
+    return rig
+
+
+def test_a_fill_that_a_done_order_is_owed_is_asked_for_after_a_restart() -> None:
+    """The end overtook the fill, then the process died: nobody would ever ask about an order that is done."""
+    rig = Rig()
+    rig.sync()
+    rig.up()
+    order = rig.place("a", qty="10")
+    rig.sync()
+    rig.new(order)
+    rig.engine.reports.expired(order, 4 * E9, b"", rig.clock.wall)
+    rig.sync()
+    rig = restarted(rig)
+    rig.link.is_up = True
+    rig.engine.on_link(True, "login")
+    assert [ticket.order for ticket in rig.link.asked] == [order]
+    fill = Execution(exec_id=b"X1", last_qty_e9=4 * E9, last_px_e9=100 * E9)
+    answer = ReportState(
+        order=order, rev=1, venue_ns=0, raw=b"", found=True, status=OrdStatus.EXPIRED, order_qty_e9=10 * E9,
+        cum_qty_e9=4 * E9, executions=(fill,),
+    )  # fmt: skip
+    rig.engine.on_report(answer)
+    row = rig.engine.views.order(order)
+    assert (row["cum_qty_e9"], row["owed_qty_e9"]) == (4 * E9, 0)
+    rig.sync()
+    assert restarted(rig).engine.router.owing == {}
+
+
+def test_a_cancel_leaves_as_soon_as_a_late_word_ends_the_doubt() -> None:
+    """It waited for the answer to the question, though the broker had spoken; done orders stayed in the line for ever."""
+    rig = Rig()
+    rig.sync()
+    rig.up()
+    order = rig.place("a", qty="10")
+    rig.sync()
+    rig.engine.router.put_in_doubt(order, b"no answer")
+    rig.engine.intake.cancel(0, "a", 0, rig.clock.wall)
+    rig.sync()
+    assert rig.engine.router.waiting == 1 and not rig.link.canceled
+    rig.engine.on_report(ReportNew(order=order, rev=1, venue_ns=0, raw=b"", broker_order_id=b"b"))
+    assert [ticket.order for ticket in rig.link.canceled] == [order] and rig.engine.router.waiting == 0
