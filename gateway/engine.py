@@ -348,6 +348,8 @@ class Engine:
                 row = self.views.order(order)
                 if row["stage"] in (Stage.QUEUED, Stage.SENT):
                     self.router.put_in_doubt(order, b"restart")
+                elif row["stage"] == Stage.IN_DOUBT:
+                    self.router.doubted[order] = self.clock.mono_ns()  # since the last life: nothing was sent later
                 if row["expire_ns"]:
                     heapq.heappush(self.expiries, (row["expire_ns"], order))
         self.guard.start(self.clock.wall_ns(), self.clock.mono_ns(), last_wall_ns)

@@ -144,19 +144,17 @@ class Client:
             self.world.kernel.after(delay_ns, self._connect)
 
     def _connect(self) -> None:
-        self._is_coming = False
-        node = self.world.node
-        if node.shard is None:
-            return  # it comes back when the node has booted
-        node.enter(self._open)
-        if self.wire is None and node.shard is not None:
-            self.come_back(200 * MS)
+        self.world.node.enter(self._open)  # a node that is down hears nothing: its boot calls again
 
     def _open(self) -> None:
+        self._is_coming = False
         shard = self.world.node.shard
         assert shard is not None
+        if self.wire is not None:
+            return
         session = shard.stream.admit("json")
         if isinstance(session, bytes):
+            self.come_back(200 * MS)
             return
         self.links += 1
         self.wire = Wire(self, self.links)
@@ -175,6 +173,7 @@ class Client:
 
     def lost(self) -> None:
         """The node died."""
+        self._is_coming = False
         if self.wire is not None:
             self._end(0)
 

@@ -196,6 +196,8 @@ class Node:
         if self.crashes < CRASHES_MAX and faults.hit("node.crash"):
             self.down("crash")
             return
+        if self.kernel.now_ns < self._paused_until_ns:
+            return  # one thing at a time
         if faults.hit("node.pause"):
             by_ns = draw.randrange(SECOND, 60 * SECOND)
             self._paused_until_ns = self.kernel.now_ns + by_ns

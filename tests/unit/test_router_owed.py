@@ -1,6 +1,8 @@
-"""What the broker still owes us, and what waits for a doubt to end: both found by the simulator."""
+"""What the broker owes us, what waits for a doubt to end, and doubts over restarts: found by the simulator."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from brokers.ports import Execution, ReportNew, ReportState
 from gateway.core.state import State
@@ -60,3 +62,26 @@ def test_a_cancel_leaves_as_soon_as_a_late_word_ends_the_doubt() -> None:
     assert rig.engine.router.waiting == 1 and not rig.link.canceled
     rig.engine.on_report(ReportNew(order=order, rev=1, venue_ns=0, raw=b"", broker_order_id=b"b"))
     assert [ticket.order for ticket in rig.link.canceled] == [order] and rig.engine.router.waiting == 0
+
+
+def test_a_doubt_that_outlives_a_second_restart_is_still_settled_by_proven_absence() -> None:
+    """The time since which nothing can have been handed over was known in the first life only."""
+    rig = Rig()
+    rig.sync()
+    order = rig.place("a", qty="10", max_queue_ms=60_000)
+    rig.sync()
+    for _ in range(2):
+        rig = restarted(rig)
+        rig.sync()
+    absent = ReportState(order=order, rev=1, venue_ns=0, raw=b"", found=False)
+    rig.link.capabilities = replace(rig.link.capabilities, horizon_ns=3 * E9)
+    rig.link.is_up = True
+    rig.engine.on_link(True, "login")
+    for _ in range(4):
+        rig.engine.on_report(absent)
+        rig.clock.pass_ns(2 * E9)
+        for _, call in rig.later:
+            call()
+        rig.engine.on_timer()
+    rig.sync()
+    assert rig.engine.views.in_doubt() == 0 and [ticket.order for ticket in rig.link.submitted] == [order]
