@@ -315,7 +315,8 @@ def _settle_tail(files: Files | None, file: Path, data: bytearray, found: Scan, 
         is_short = len(data) < header.segment_bytes
         zeros = max(len(data), header.segment_bytes) - cut if is_cut or is_short else 0
         start = min(synced_end, cut)
-        _overwrite(files, file, [(start, memoryview(data)[start:cut]), (cut, memoryview(bytes(zeros)))])
+        head = memoryview(data)[:HEADER_BYTES]  # its own sync may be the one that failed
+        _overwrite(files, file, [(0, head), (start, memoryview(data)[start:cut]), (cut, memoryview(bytes(zeros)))])
         renewed = Mark(cut, found.whole_last_seq, number + 1, is_clean=False, is_synced=True)
         offset, packed = pack_mark(renewed)
         _overwrite(files, file, [(offset, memoryview(packed))])

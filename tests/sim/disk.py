@@ -204,7 +204,8 @@ class SimDisk:
         elif version != before and rng.random() < faults.flip_rate:
             self.injected["flipped bit"] += 1
             flipped = bytearray(version)
-            flipped[rng.randrange(len(flipped))] ^= 1 << rng.randrange(8)
+            changed = [at for at, byte in enumerate(version) if byte != before[at]]  # what was synced stays sound
+            flipped[rng.choice(changed)] ^= 1 << rng.randrange(8)
             version = bytes(flipped)
         if at > len(durable):
             durable.extend(bytes(at - len(durable)))
