@@ -74,19 +74,19 @@ class SnapshotStore:
 
         Write it only when ``seq`` is durable in the journal: a snapshot must not know more than the journal.
         """
-        files = self._files
-        files.make_folder(self._directory)
         path = self._directory / f"{snapshot.seq:020d}.snap"
         temporary = path.with_suffix(".tmp")
         try:
+            self._files.make_folder(self._directory)
             self._fill(temporary, snapshot)
-            files.rename(temporary, path)
+            self._files.rename(temporary, path)
+            self._files.sync_folder(self._directory)
+            for old in self.paths()[self._keep :]:
+                self._remove(old)
         except OSError as error:
-            self._remove(temporary)
+            with suppress(OSError):  # what it leaves is passed over by every start, and written over
+                self._files.unlink(temporary)
             raise JournalError(f"snapshot not written: seq={snapshot.seq}: {error.strerror}") from error
-        files.sync_folder(self._directory)
-        for old in self.paths()[self._keep :]:
-            self._remove(old)
         return path
 
     def _fill(self, path: Path, snapshot: Snapshot) -> None:
