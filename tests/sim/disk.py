@@ -95,6 +95,16 @@ class SimDisk:
         self._settle(self.root)
         self.used_bytes = self._size(self.root)
 
+    def strikes(self) -> dict[str, int]:
+        """How often each fault of the catalogue took effect."""
+        count = self.injected
+        errors = sum(number for kind, number in count.items() if kind.endswith(" error"))
+        found = {
+            "disk.error": errors, "disk.full": count["full"], "disk.short": count["short write"],
+            "disk.slow": count["slow"], "disk.lose": count["crash"],
+        }  # fmt: skip
+        return {name: number for name, number in found.items() if number}
+
     def heal(self) -> None:
         """No more faults."""
         self.faults = DiskFaults()
@@ -126,7 +136,7 @@ class SimDisk:
             self.took_ns += self.rng.randrange(faults.slow_ns_max)
 
     def _fail(self, kind: str, path: Path, number: int) -> None:
-        self.injected[f"{kind} error"] += 1
+        self.injected["full" if number == errno.ENOSPC else f"{kind} error"] += 1
         self.is_broken = self.is_broken or self.faults.is_persistent
         raise OSError(number, os.strerror(number), str(path))
 

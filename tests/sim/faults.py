@@ -75,6 +75,7 @@ CATALOGUE: dict[str, Fault] = {
         Fault("feed.reset", "the connection is lost and numbering begins anew", "frame", 0.4, (0.01,), 0.1, "I11"),
         # operators
         Fault("operator.kill", "a kill switch is set, later lifted", "event", 0.3, (0.001, 0.003), 0.02, "I10"),
+        Fault("operator.restart", "a planned stop and start", "event", 0.2, (0.001, 0.002), 0.02, "I1 I7 I13"),
         Fault("operator.cut", "limits are cut at a restart", "restart", 0.3, (0.3, 1.0), 1.0, "I9"),
         # the disk (tests/sim/disk.py)
         Fault("disk.error", "a write or a sync fails", "operation", 0.1, (0.002, 0.005), 0.02, "I1"),

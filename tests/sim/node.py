@@ -9,16 +9,21 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from gateway import boot
+from gateway.errors import GatewayError
+from gateway.journal.errors import JournalCorrupt
 from gateway.journal.recovery import Recovered
+from gateway.journal.writer import JournalWriter
 from gateway.ports import Ports
 from gateway.shard import DAY_TIMER_NS, TIMER_NS, Shard
 from tests.sim.history import Lived
 from tests.sim.kernel import MS, SECOND, NodeClock
 from tests.sim.market import FEED
-from tests.sim.plain_disk import PlainWriter
+from tests.sim.outcome import Broken
 from tests.sim.venue import BrokerLink
 
 if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
     from gateway.core.state import State
     from tests.sim.world import World
 
@@ -96,14 +101,23 @@ class Node:
         """Start from what is on the disk."""
         self.life += 1
         world = self.world
+        world.disk.is_broken = False  # whoever starts it again has seen to the disk
+        self.files = world.disk.files()
         ports = Ports(
-            clock=self.clock, files=world.disk, token_bytes=self._chance.randbytes, later=self.later, soon=self.soon,
+            clock=self.clock, files=self.files, token_bytes=self._chance.randbytes, later=self.later, soon=self.soon,
             open_journal=self._open_journal, open_adapter=self._open_adapter,
         )  # fmt: skip
         world.configure()
         self.note("boot")
         shard = Shard(world.config, ports, world.new_keys(), world.core)
-        shard.start()
+        try:
+            shard.start()
+        except JournalCorrupt as error:
+            raise Broken("I8", f"a crash made the journal unreadable: {error}") from error
+        except (GatewayError, OSError) as error:
+            self.kernel.trace(f"boot failed: {type(error).__name__}")
+            self.down("failed")
+            return
         self.shard = shard
         assert self.link is not None
         world.venue.link = self.link
@@ -116,8 +130,22 @@ class Node:
             client.come_back(self._draw.randrange(MS, 300 * MS))
 
     def _open_journal(self, state: State, recovered: Recovered) -> Journal:
-        self.journal = Journal(self, state, recovered)
-        return self.journal  # type: ignore[return-value]
+        config = self.world.config
+        self.journal = Journal(
+            str(boot.journal_dir(config)), history_id=state.history, position=recovered.next_position,
+            last_seq=recovered.last_seq, epoch=state.epoch, segment_bytes=config.journal.segment_bytes,
+            files=self.files, mono_ns=self.clock.mono_ns, on_progress=self._on_journal,
+        )  # fmt: skip
+        self.journal.node = self
+        self.journal.schedule()
+        return self.journal
+
+    def _on_journal(self) -> None:
+        shard = self.shard
+        if shard is not None:
+            shard.on_journal()
+            if not shard.engine.is_admitting:  # the supervisor replaces it
+                self.later(self._draw.randrange(SECOND, 5 * SECOND), lambda: self.down("replaced"))
 
     def _open_adapter(self, state: State, sink: Shard) -> BrokerLink:
         self.link = BrokerLink(self.world, state, sink)
@@ -144,7 +172,10 @@ class Node:
         self.life += 1
         self.shard = self.link = self.world.venue.link = None
         self._paused_until_ns = 0
-        self.world.disk.crash()
+        if what == "crash" and self._draw.random() < self.world.faults.strength("disk.lose"):
+            self.world.disk.crash()
+        else:
+            self.world.disk.kill()
         for client in self.world.clients:
             client.lost()
         self.kernel.after(self._draw.randrange(20 * MS, 2 * SECOND), self.boot)
@@ -157,6 +188,11 @@ class Node:
         shard.stop()
         shard.stream.close_sessions()
         return shard.finish()
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the process stands still."""
+        return self.kernel.now_ns < self._paused_until_ns
 
     def restart(self) -> None:
         """A planned restart."""
@@ -196,7 +232,7 @@ class Node:
         if self.crashes < CRASHES_MAX and faults.hit("node.crash"):
             self.down("crash")
             return
-        if self.kernel.now_ns < self._paused_until_ns:
+        if self.is_paused:
             return  # one thing at a time
         if faults.hit("node.pause"):
             by_ns = draw.randrange(SECOND, 60 * SECOND)
@@ -228,40 +264,28 @@ class Node:
             self.link.heal()
 
 
-class Journal(PlainWriter):
-    """The writer of one life: a commit takes its time, and the process may end before or after each step."""
+class Journal(JournalWriter):
+    """The native writer, stepped: it works when its next file operation is due."""
 
-    def __init__(self, node: Node, state: State, recovered: Recovered) -> None:
-        super().__init__(node.world.disk, boot.journal_dir(node.world.config), state, recovered)
-        self._node = node
-        self._is_writing = False
-        self._draw = node.kernel.rng("journal")
+    node: Node
+    _is_due = False
 
-    def submit(self, blob: memoryview, last_seq: int) -> int:
-        node = self._node
-        node.maybe_crash()
-        node.kernel.trace(f"journal {last_seq} {node.world.hash(blob)}")
+    def submit(self, blob: Buffer, last_seq: int) -> int:
+        self.node.maybe_crash()
+        self.node.kernel.trace(f"journal {last_seq} {self.node.world.hash(blob)}")
         position = super().submit(blob, last_seq)
-        self._begin()
+        self.schedule()
         return position
 
-    def _begin(self) -> None:
-        if not self._is_writing and not self.is_closed:
-            self._is_writing = True
-            self._node.later(self._draw.randrange(20_000, 200_000), self._written)
+    def schedule(self) -> None:
+        """Be called when there is something to do."""
+        due_ns = self.due_ns
+        if due_ns is not None and not self._is_due:
+            self._is_due = True
+            self.node.later(max(0, due_ns - self.node.clock.mono_ns()), self._work)
 
-    def _written(self) -> None:
-        last_seq = self.write()
-        node = self._node
-        took_ns = self._draw.randrange(100_000, MS)
-        if node.world.faults.hit("disk.slow"):
-            took_ns = self._draw.randrange(5 * MS, 2 * SECOND)
-        node.later(took_ns, lambda: self._synced(last_seq))
-
-    def _synced(self, last_seq: int) -> None:
-        self.sync(last_seq)
-        self._is_writing = False
-        if self.has_work:
-            self._begin()
-        assert self._node.shard is not None
-        self._node.shard.on_journal()
+    def _work(self) -> None:
+        self._is_due = False
+        self.step()
+        self.node.maybe_crash()
+        self.schedule()

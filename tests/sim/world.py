@@ -29,6 +29,7 @@ from gateway.options import (
     FeedOptions,
     GatewayOptions,
     InstrumentOptions,
+    JournalOptions,
     KeyOptions,
     Limits,
 )
@@ -36,13 +37,13 @@ from gateway.stream.keys import KeyRing, make_key
 from hotpath.enums import HaltLevel, HaltScope
 from risk.halts import HaltRefused
 from tests.sim.clients import Client
+from tests.sim.disk import DiskFaults, SimDisk
 from tests.sim.faults import Faults
 from tests.sim.history import Act, History
 from tests.sim.kernel import SECOND, Escape, Kernel, sealed
 from tests.sim.market import Market
 from tests.sim.node import Node
 from tests.sim.outcome import Broken, Outcome, Violation
-from tests.sim.plain_disk import PlainDisk
 from tests.sim.reach import Transitions
 from tests.sim.venue import KEY, BrokerSide
 
@@ -57,7 +58,7 @@ EVENTS_MAX = 60_000  # a run that goes on and on is broken, not long
 
 
 @cache
-def config_of(is_cut: bool) -> Config:
+def config_of(is_cut: bool, segment_bytes: int) -> Config:
     """The configuration of every run; with limits cut to a tenth after an operator's change."""
     limits = AccountLimits(
         max_order_qty="20" if not is_cut else "2", max_order_notional="10000", max_position_qty="60", max_gross="10000",
@@ -65,7 +66,8 @@ def config_of(is_cut: bool) -> Config:
         msg_burst=400,
     )  # fmt: skip
     return Config(
-        gateway=GatewayOptions(data_dir="var", shard=1),
+        gateway=GatewayOptions(data_dir="/var", shard=1),
+        journal=JournalOptions(segment_bytes=segment_bytes),
         limits=Limits(api=ApiLimits(outbound_bytes=65_536, hb_ms=2_000)),
         capacity=CapacityOptions(orders=512, accounts=4, instruments=4),
         instruments=tuple(
@@ -95,8 +97,9 @@ class World:
         self.transitions = Transitions()
         self.reached: Counter[str] = Counter()
         self.pace = 1  # how many times slower the world moves while it only waits
-        self.config = config_of(False)
-        self.disk = PlainDisk(self.faults, self.kernel.rng("disk"))
+        self.segment_bytes = self.kernel.rng("sizes").choice((64 << 10, 256 << 10))
+        self.config = config_of(False, self.segment_bytes)
+        self.disk = SimDisk(self.kernel.rng("disk"), self._disk_faults())
         self.market = Market(self, SYMBOLS)
         self.node = Node(self)
         self.venue = BrokerSide(self, SYMBOLS)
@@ -105,13 +108,23 @@ class World:
         self.clients = [
             Client(self, f"k{at}", name, SECRET, shares[at]) for at, name in enumerate(ACCOUNTS)
         ]  # fmt: skip
+        self.is_cut = False  # limits are those of a later, tighter configuration
         self.is_settling = False  # the liveness phase
         self._draw = self.kernel.rng("operator")
+
+    def _disk_faults(self) -> DiskFaults:
+        strength = self.faults.strength
+        return DiskFaults(
+            error_rate=strength("disk.error"), full_rate=strength("disk.full"), short_rate=strength("disk.short"),
+            slow_rate=strength("disk.slow"), slow_ns_max=2 * SECOND,
+            is_persistent=self.kernel.rng("disk kind").random() < 0.5,
+        )  # fmt: skip
 
     def configure(self) -> None:
         """What a start finds in its configuration file."""
         if self.node.life > 1 and self.faults.hit("operator.cut"):
-            self.config = config_of(self.config is config_of(False))
+            self.is_cut = not self.is_cut
+            self.config = config_of(self.is_cut, self.segment_bytes)
             self.history.acts.append(Act(self.kernel.now_ns, "cut", {}, self.kernel.now_ns))
 
     def new_keys(self) -> KeyRing:
@@ -139,8 +152,11 @@ class World:
         kernel = self.kernel
         kernel.step()
         self.node.befall()
-        if self.faults.hit("operator.kill"):
-            self.node.enter(self._kill)
+        if not self.node.is_paused:
+            if self.faults.hit("operator.kill"):
+                self.node.enter(self._kill)
+            if self.faults.hit("operator.restart"):
+                self.node.restart()
         if kernel.events > EVENTS_MAX:
             raise Broken("I19", f"more than {EVENTS_MAX} events")
 
@@ -187,6 +203,7 @@ class World:
         self.is_settling = True
         self.pace = 5
         self.venue.heal()
+        self.disk.heal()
         self.node.heal()
         self.kernel.trace("faults off")
         self.kernel.after(0, lambda: self.node.enter(self._lift))
@@ -215,7 +232,7 @@ class World:
             return f"the link is not open: {len(router.asking)} asked, {len(router.unasked)} to ask"
         if views.in_doubt() or router.waiting or router.unasked or router.asking:
             return f"{views.in_doubt()} in doubt, {router.waiting} waiting, {len(router.unasked)} to ask"
-        if shard.engine.fanout.depth() or shard.state.has_records() or self.node.journal.has_work:
+        if shard.engine.fanout.depth() or shard.state.has_records() or self.node.journal.durable_seq < shard.state.seq:
             return "records are not durable"
         for client in self.clients:
             if not client.is_at_rest:
@@ -245,10 +262,10 @@ class World:
                 raise Broken("I13", f"{client.name} ends at seq {client.seq}, the account at {head}")
         digest = self.node.stop()
         self.kernel.trace(f"end {digest}")
-        seq, replayed = boot.replay_all(self.config, self.disk)
+        seq, replayed = boot.replay_all(self.config, self.disk.files())
         if replayed != digest:
             raise Broken("I7", f"replay to seq {seq} gives {replayed}, the state was {digest}")
-        again = boot.boot(self.config, self.node.clock, self.core, self.disk).state.digest()
+        again = boot.boot(self.config, self.node.clock, self.core, self.disk.files()).state.digest()
         if again != digest:
             raise Broken("I7", f"snapshot and tail give {again}, the state was {digest}")
 
@@ -282,7 +299,7 @@ def run_core(
     outcome.digest, outcome.last = world.kernel.digest(), list(world.kernel.ring)
     outcome.events, outcome.sim_ns = world.kernel.events, world.kernel.now_ns
     outcome.orders = sum(len(client.orders) for client in world.clients)
-    outcome.injected = world.faults.injected
+    outcome.injected = world.faults.injected + Counter(world.disk.strikes())
     outcome.reached = world.reached + world.transitions.reached
     return outcome
 

@@ -50,7 +50,7 @@ def test_a_fill_that_a_done_order_is_owed_is_asked_for_after_a_restart() -> None
 
 
 def test_a_cancel_leaves_as_soon_as_a_late_word_ends_the_doubt() -> None:
-    """It waited for the answer to the question, though the broker had spoken; done orders stayed in the line for ever."""
+    """It waited for the answer to the question, though the broker had spoken; done orders stayed in line."""
     rig = Rig()
     rig.sync()
     rig.up()
