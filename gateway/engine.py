@@ -74,7 +74,6 @@ class Engine:
         self.state = state
         self.journal = journal
         self.clock = clock
-        self.run_bytes_max = journal.run_bytes_max
         self.is_durable = is_durable
         self.later = later
         self.soon = soon
@@ -96,7 +95,10 @@ class Engine:
         self.stop_cause = ""
         self.expiries: list[tuple[int, int]] = []  # heap of (wall, order) of what the gateway itself must end
         self.stages = Stages()
-        self._committing: deque[tuple[int, int]] = deque()  # (last record, when it was handed to the journal)
+        self.turn = core.turn(
+            state, self.fanout, journal, mono_ns=clock.mono_ns, wall_ns=clock.wall_ns, times=self.stages.durable,
+            is_durable=is_durable and not (PLANTED and is_on("acknowledge_before_durable")), act=self.router.run,
+        )  # fmt: skip
         self.on_status_change: Callable[[], None] = lambda: None
         self.on_guard_change: Callable[[], None] = lambda: None
         self.on_journal_stopped: Callable[[], None] = lambda: None
@@ -109,34 +111,29 @@ class Engine:
 
     def flush(self) -> None:
         """Hand the turn's records to the journal; without durability, act on them at once."""
-        state = self.state
-        until = state.seq
         self._lazy_since_ns = 0
-        while state.has_records():
-            if not self.is_admitting:
-                state.placed(0)  # protect-only: the journal has ended, the watching has not
-                self._protect()
-                return
-            blob, last = state.run(self.run_bytes_max)
-            try:
-                position = self.journal.submit(blob, last)
-            except JournalFull:
-                self.is_backed_up = True
-                self.fanout.load(state.peek())  # answers keep their order; the next durable notice tries again
-                return
-            except JournalStopped as error:
-                self._journal_stopped(str(error))
-                return
-            self._committing.append((last, self.clock.mono_ns()))
-            self.fanout.load(blob)
-            state.placed(position, len(blob))
-            if not self.is_durable or (PLANTED and is_on("acknowledge_before_durable")):
-                self._settle(last)
-            if last >= until:
-                break
+        if not self.is_admitting:
+            self._flush_unwritten()
+            return
+        try:
+            self.turn.flush()
+        except JournalFull:
+            self.is_backed_up = True
+            self.fanout.load(self.state.peek())  # answers keep their order; the next durable notice tries again
+            return
+        except JournalStopped as error:
+            self.journal_failed(str(error))
+            return
         self.is_backed_up = False
         if not self.is_durable:
+            self._end_waits()
             self.flush_later()
+
+    def _flush_unwritten(self) -> None:
+        """Protect-only: the journal has ended, the watching has not."""
+        if self.state.has_records():
+            self.state.placed(0)
+            self._protect()
 
     @property
     def backlog_bytes(self) -> int:
@@ -165,23 +162,15 @@ class Engine:
 
     def on_durable(self) -> None:
         """The journal's writer has made progress."""
-        durable_seq = self.journal.durable_seq
-        now = self.clock.mono_ns()
-        while self._committing and self._committing[0][0] <= durable_seq:
-            self.stages.durable.record(now - self._committing.popleft()[1])
-        self._settle(durable_seq)
+        self.turn.on_durable()
+        self._end_waits()
         if self.is_backed_up:
             self.flush()
         else:
             self.flush_later()
 
-    def _settle(self, durable_seq: int) -> None:
-        durable_seq = self.state.whole(durable_seq)
-        self.fanout.deliver(durable_seq, self.clock.wall_ns())
-        state, router = self.state, self.router
-        if effects := state.take_effects(durable_seq):
-            router.run(effects)
-        waits = self._durable_waits
+    def _end_waits(self) -> None:
+        waits, durable_seq = self._durable_waits, self.fanout.durable
         while waits and waits[0][0] <= durable_seq:
             waits.popleft()[1]()
 
@@ -199,7 +188,8 @@ class Engine:
             self._journal_stopped(cause)
 
     def _journal_stopped(self, cause: str) -> None:
-        self._settle(self.journal.durable_seq)
+        self.turn.settle(self.journal.durable_seq)
+        self._end_waits()
         self.is_admitting = False
         self.stop_cause = cause
         log.error("journal stopped: protect-only until a restart", cause=cause)

@@ -6,6 +6,7 @@ from gateway.core.batch import Batch
 from gateway.core.intake import Intake
 from gateway.core.reports import Reports
 from gateway.core.state import State
+from gateway.core.turn import Turn
 from gateway.core.views import Views
 from gateway.core.watch import Watch
 from gateway.core.world import World
@@ -24,8 +25,17 @@ class Core:
     views: type[Views]
     watch: type[Watch]
     parser: type[TickParser]
+    turn: type[Turn]
 
 
 COMPILED = Core(
-    state=State, world=World, intake=Intake, batch=Batch, reports=Reports, views=Views, watch=Watch, parser=TickParser
+    state=State,
+    world=World,
+    intake=Intake,
+    batch=Batch,
+    reports=Reports,
+    views=Views,
+    watch=Watch,
+    parser=TickParser,
+    turn=Turn,
 )

@@ -70,6 +70,9 @@ cdef class State:
     cdef uint64_t emit(self, int kind, Py_ssize_t payload_bytes) except 0
     cdef int apply(self, int kind, const char* payload, Py_ssize_t size, int64_t wall_ns) except -1
     cdef void effect(self, int op, uint32_t order) noexcept nogil
+    cpdef placed(self, uint64_t base, Py_ssize_t size=*)
+    cpdef uint64_t whole(self, uint64_t durable_seq) noexcept
+    cpdef list take_effects(self, uint64_t durable_seq)
     cdef void told_together(self, uint64_t first) noexcept
     cdef bint fires_down(self, uint32_t instrument, int source, int64_t stop_px_e9) noexcept nogil
     cdef bint fires_up(self, uint32_t instrument, int source, int64_t stop_px_e9) noexcept nogil

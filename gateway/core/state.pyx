@@ -203,7 +203,7 @@ cdef class State:
             raise RuntimeError(f"an atomic group of records is larger than the {most} bytes that the journal takes at once")
         return PyMemoryView_FromMemory(self.out, end, 0x100), last
 
-    def placed(self, uint64_t base, Py_ssize_t size=-1) -> None:
+    cpdef placed(self, uint64_t base, Py_ssize_t size=-1):
         """The journal took the first `size` bytes of `peek` (all by default); `base` is where they begin in it."""
         cdef Book* book = <Book*>self.impl
         cdef size_t i = 0
@@ -236,7 +236,7 @@ cdef class State:
         if whole.last > whole.first:
             (<Book*>self.impl).wholes.push_back(whole)
 
-    def whole(self, uint64_t durable_seq) -> int:
+    cpdef uint64_t whole(self, uint64_t durable_seq) noexcept:
         """The last record that may be told of when `durable_seq` is on disk."""
         cdef Book* book = <Book*>self.impl
         while not book.wholes.empty() and book.wholes.front().last <= durable_seq:
@@ -263,7 +263,7 @@ cdef class State:
         """Hand the order over once all that is recorded by now is durable."""
         self.effect(OP_SUBMIT, order)
 
-    def take_effects(self, uint64_t durable_seq) -> list:
+    cpdef list take_effects(self, uint64_t durable_seq):
         """(op, order) of the effects whose records are durable, in order."""
         cdef Book* book = <Book*>self.impl
         cdef Effect item

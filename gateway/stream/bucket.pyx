@@ -9,19 +9,13 @@ cdef class Bucket:
         per_s: tokens a second. burst: tokens that it holds when full.
     """
 
-    cdef readonly int64_t per_s
-    cdef readonly int64_t burst
-    cdef int64_t cost_ns
-    cdef int64_t credit_ns
-    cdef int64_t stamp_ns
-
     def __init__(self, int64_t per_s, int64_t burst):
         self.per_s = per_s
         self.burst = burst
         self.cost_ns = 1000000000 // per_s
         self.credit_ns = burst * self.cost_ns
 
-    def take(self, int64_t mono_ns, int64_t count=1) -> int:
+    cpdef int64_t take(self, int64_t mono_ns, int64_t count=1) noexcept:
         """Take `count` tokens or none of them: what is left, or -1."""
         cdef int64_t full = self.burst * self.cost_ns
         if mono_ns > self.stamp_ns:

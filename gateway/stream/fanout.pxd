@@ -1,5 +1,7 @@
 """Events to the clients that follow or asked, once their record is durable."""
 from libc.stdint cimport int64_t, uint64_t, uint32_t, uint8_t
+from libcpp.deque cimport deque
+from cpython.ref cimport PyObject
 from hotpath.hist cimport Histogram
 from hotpath.wire cimport Renderer
 
@@ -30,18 +32,46 @@ cdef class Follower:
     cdef public uint64_t next_seq            # next event of the account that this client must see
     cdef public bint live                    # false: reads the journal until it has caught up
 
+cdef struct Ask:                             # a request whose answer is the event of a record
+    uint64_t seq
+    int64_t re
+    int64_t in_ns
+    int64_t left
+    PyObject* outbox                         # owned; NULL once its connection has gone
+
+cdef struct Item:                            # an event, or a reply that is none, on its way out
+    uint64_t seq                             # leaves when this record is durable
+    uint64_t acct_seq
+    int64_t at                               # where its text begins, counted from the first text ever
+    uint32_t account
+    int size                                 # of its text; -1: nobody wanted it
+    PyObject* what                           # reply: its text, or what makes it (owned)
+    PyObject* outbox                         # reply: whose (owned); event: NULL
+
+cdef cppclass Line:
+    deque[Ask] asks                          # by record
+    deque[Item] items                        # in the order of leaving
+    char* texts
+    int64_t capacity
+    int64_t text_base                        # what `texts` begins with, and where the next text goes
+    int64_t text_end
+
 cdef class Fanout:
     cdef Renderer names
     cdef list followers                      # account row -> list of Follower
     cdef readonly list heads                 # account row -> last event let out
-    cdef dict askers                         # record seq -> [(outbox, re, in_ns, left)]
-    cdef object waiting                      # (record seq, account, acct_seq, text, what makes it, or None, outbox or None)
+    cdef Line* line
     cdef readonly Histogram ack              # request read to its answer written
     cdef readonly uint64_t delivered
     cdef readonly uint64_t loaded            # last record taken
     cdef readonly uint64_t durable           # last record let out
     cdef public object on_behind             # called with a follower that fell behind
-    cdef int _settled(self, Outbox outbox, uint64_t seq, list touched) except -1
-    cdef int _event(self, uint64_t seq, uint32_t account, uint64_t acct_seq, bytes text, int64_t wall_ns, list touched) except -1
-    cdef bint _asked_by(self, list asked, Outbox outbox)
-    cdef int _answer(self, Outbox outbox, bytes text, int64_t re, int64_t in_ns, int64_t left, int64_t wall_ns) except -1
+    cpdef ask(self, uint64_t seq, Outbox outbox, int64_t re, int64_t in_ns, int64_t left)
+    cpdef int deliver(self, uint64_t durable_seq, int64_t wall_ns) except -1
+    cdef int load_run(self, const char* data, Py_ssize_t size) except -1
+    cdef bint _is_asked(self, uint64_t seq) noexcept
+    cdef bint _is_asked_by(self, uint64_t seq, Outbox outbox) noexcept
+    cdef int _wait(self, uint64_t seq, object what, Outbox outbox) except -1
+    cdef int _make_room(self) except -1
+    cdef int _event(self, const Item* item, int64_t wall_ns, list touched) except -1
+    cdef int _answer(self, Outbox outbox, const char* text, Py_ssize_t size, const Ask* ask, int64_t wall_ns) except -1

@@ -4,14 +4,13 @@ One turn of the loop hands the records that it made (`load`); one durable notice
 whoever receives it, and not at all when nobody does: a follower that is behind reads the journal instead. All frames of one turn
 for one connection leave in one write.
 """
-from collections import deque
-
 import msgspec
 
 from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdint cimport int64_t, uint64_t, uint32_t, uint8_t
 from libc.stdlib cimport free, malloc, realloc
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memmove
+from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from hotpath.frame cimport FrameHeader, frame_space
 from hotpath.hist cimport Histogram
@@ -156,9 +155,22 @@ cdef class Fanout:
         self.ack = Histogram()
         self.followers = [[] for _ in range(accounts)]
         self.heads = [0] * accounts
-        self.askers = {}
-        self.waiting = deque()
+        self.line = new Line()
         self.on_behind = None
+
+    def __dealloc__(self):
+        cdef Line* line = self.line
+        cdef Ask ask
+        cdef Item item
+        if line == NULL:
+            return
+        for ask in line.asks:
+            Py_XDECREF(ask.outbox)
+        for item in line.items:
+            Py_XDECREF(item.outbox)
+            Py_XDECREF(item.what)
+        free(line.texts)
+        del line
 
     def start(self, uint64_t seq, list heads not None) -> None:
         """Begin after a replay: `seq` is the last record, `heads` the last event of each account."""
@@ -175,11 +187,45 @@ cdef class Fanout:
         if follower in self.followers[follower.account]:
             self.followers[follower.account].remove(follower)
 
-    def ask(self, uint64_t seq, Outbox outbox not None, int64_t re, int64_t in_ns, int64_t left) -> None:
+    cpdef ask(self, uint64_t seq, Outbox outbox, int64_t re, int64_t in_ns, int64_t left):
         """The event of record `seq` answers request `re` of this connection; call before the record is loaded."""
-        self.askers.setdefault(seq, []).append((outbox, re, in_ns, left))
+        cdef Ask ask
+        ask.seq, ask.re, ask.in_ns, ask.left = seq, re, in_ns, left
+        ask.outbox = <PyObject*>outbox
+        if not self.line.asks.empty() and self.line.asks.back().seq > seq:
+            raise ValueError(f"record {seq} is older than the last one that was asked for")
+        Py_INCREF(outbox)
+        self.line.asks.push_back(ask)
         outbox.awaits_seq = max(outbox.awaits_seq, seq)
         outbox.unanswered += 1
+
+    cdef bint _is_asked(self, uint64_t seq) noexcept:
+        """Whether an answer waits for the record; `asks` rises by record, and most often its first is meant."""
+        cdef size_t low = 0
+        cdef size_t high = self.line.asks.size()
+        cdef size_t middle
+        while low < high:
+            middle = (low + high) // 2 if low else 0
+            if self.line.asks[middle].seq < seq:
+                low = middle + 1
+            else:
+                high = middle
+        while low < self.line.asks.size() and self.line.asks[low].seq == seq:
+            if self.line.asks[low].outbox != NULL:
+                return True
+            low += 1
+        return False
+
+    cdef int _wait(self, uint64_t seq, object what, Outbox outbox) except -1:
+        cdef Item item
+        item.seq, item.account, item.acct_seq, item.at, item.size = seq, 0, 0, self.line.text_end, -1
+        item.what = <PyObject*>what
+        item.outbox = <PyObject*>outbox
+        Py_INCREF(what)
+        Py_INCREF(outbox)
+        self.line.items.push_back(item)
+        outbox.replies += 1
+        return 0
 
     def reply(self, Outbox outbox not None, bytes text not None) -> None:
         """An answer that is no event; it keeps its place behind answers of the connection that still wait.
@@ -187,39 +233,36 @@ cdef class Fanout:
         Records of this turn must be loaded before (`Engine.reply` sees to it).
         """
         if outbox.awaits_seq or outbox.replies:
-            self.waiting.append((max(outbox.awaits_seq, self.loaded), 0, 0, text, outbox))
-            outbox.replies += 1
+            self._wait(max(outbox.awaits_seq, self.loaded), text, outbox)
         else:
             outbox.send(text)
 
     def put_off(self, Outbox outbox not None, object make not None) -> None:
         """As `reply`, behind all that is loaded; `make()` gives the text when its turn has come."""
-        self.waiting.append((max(outbox.awaits_seq, self.loaded), 0, 0, make, outbox))
-        outbox.replies += 1
-        if self.loaded <= self.durable and len(self.waiting) == 1:
+        self._wait(max(outbox.awaits_seq, self.loaded), make, outbox)
+        if self.loaded <= self.durable and self.line.items.size() == 1:
             self.deliver(self.durable, 0)
 
     def hold(self, Outbox outbox not None, uint64_t seq, bytes text not None) -> None:
         """A frame that may leave only once record `seq` is durable."""
         if seq <= self.durable and not outbox.awaits_seq and not outbox.replies:
             outbox.send(text)
-            return
-        self.waiting.append((seq, 0, 0, text, outbox))
-        outbox.replies += 1
+        else:
+            self._wait(seq, text, outbox)
 
-    def load(self, blob: memoryview) -> None:
+    def load(self, const unsigned char[::1] blob not None) -> None:
         """Take the records of one turn, before they are durable; those that it has already are passed over."""
-        cdef const unsigned char[::1] view = blob
+        if blob.shape[0]:
+            self.load_run(<const char*>&blob[0], blob.shape[0])
+
+    cdef int load_run(self, const char* data, Py_ssize_t size) except -1:
         cdef Py_ssize_t at = 0
         cdef const FrameHeader* head
         cdef const char* payload
-        cdef uint32_t account
-        cdef uint64_t acct_seq
-        cdef char out[EVENT_MAX_BYTES]
-        cdef Py_ssize_t n
-        cdef object text
-        while at < view.shape[0]:
-            head = <const FrameHeader*>&view[at]
+        cdef Item item
+        item.what = item.outbox = NULL
+        while at < size:
+            head = <const FrameHeader*>(data + at)
             at += frame_space(head.length - sizeof(FrameHeader))
             if head.seq <= self.loaded:
                 continue
@@ -227,94 +270,127 @@ cdef class Fanout:
             if head.kind < Kind.ACCEPTED:
                 continue
             payload = <const char*>head + sizeof(FrameHeader)
+            item.seq = head.seq
             if head.kind < Kind.CANCEL_ALL_EV:
-                account, acct_seq = (<const OrderEvent*>payload).account, (<const OrderEvent*>payload).acct_seq
+                item.account, item.acct_seq = (<const OrderEvent*>payload).account, (<const OrderEvent*>payload).acct_seq
             else:
-                account, acct_seq = (<const AccountEvent*>payload).account, (<const AccountEvent*>payload).acct_seq
-            text = None
-            if len(<list>self.followers[account]) or head.seq in self.askers:
-                n = self.names.render(<const char*>head, out)
-                text = PyBytes_FromStringAndSize(out, n)
-            self.waiting.append((head.seq, account, acct_seq, text, None))
+                item.account, item.acct_seq = (<const AccountEvent*>payload).account, (<const AccountEvent*>payload).acct_seq
+            item.size = -1
+            if len(<list>self.followers[item.account]) or self._is_asked(head.seq):
+                self._make_room()
+                item.size = <int>self.names.render(<const char*>head, self.line.texts + (self.line.text_end - self.line.text_base))
+            item.at = self.line.text_end
+            if item.size > 0:
+                self.line.text_end += item.size
+            self.line.items.push_back(item)
+        return 0
 
-    def deliver(self, uint64_t durable_seq, int64_t wall_ns) -> int:
+    cdef int _make_room(self) except -1:
+        """Room for one more event's text; what was let out makes way."""
+        cdef Line* line = self.line
+        cdef int64_t first = line.text_end if line.items.empty() else line.items.front().at
+        cdef char* grown
+        if line.text_end - line.text_base + <int64_t>EVENT_MAX_BYTES <= line.capacity:
+            return 0
+        memmove(line.texts, line.texts + (first - line.text_base), line.text_end - first)
+        line.text_base = first
+        if line.text_end - first + <int64_t>EVENT_MAX_BYTES > line.capacity // 2:
+            grown = <char*>realloc(line.texts, max(2 * line.capacity, <int64_t>(1 << 16)))
+            if grown == NULL:
+                raise MemoryError("no room for events")
+            line.texts = grown
+            line.capacity = max(2 * line.capacity, <int64_t>(1 << 16))
+        return 0
+
+    cpdef int deliver(self, uint64_t durable_seq, int64_t wall_ns) except -1:
         """Let out every event up to `durable_seq`; returns how many. `wall_ns` becomes `out_ns` of the answers."""
         cdef Outbox outbox
         cdef int count = 0
         cdef list touched = []
-        cdef tuple item
+        cdef Item item
+        cdef object what
         self.durable = durable_seq
-        while self.waiting and (<tuple>self.waiting[0])[0] <= durable_seq:
-            item = self.waiting.popleft()
-            outbox = item[4]
-            if outbox is not None:
-                outbox.send(item[3] if type(item[3]) is bytes else item[3]())
+        while not self.line.items.empty() and self.line.items.front().seq <= durable_seq:
+            item = self.line.items.front()
+            self.line.items.pop_front()
+            if item.outbox != NULL:
+                outbox, what = <Outbox>item.outbox, <object>item.what
+                Py_DECREF(outbox)
+                Py_DECREF(what)
+                outbox.send(what if type(what) is bytes else what())
                 outbox.replies -= 1
                 touched.append(outbox)
                 continue
-            self._event(item[0], item[1], item[2], item[3], wall_ns, touched)
+            self._event(&item, wall_ns, touched)
             count += 1
         for outbox in set(touched) if is_planted(ITERATE_A_SET) else touched:
             outbox.flush()
         self.delivered += count
         return count
 
-    cdef int _settled(self, Outbox outbox, uint64_t seq, list touched) except -1:
-        if outbox.awaits_seq == seq:
-            outbox.awaits_seq = 0
-        touched.append(outbox)
-        return 0
-
-    cdef int _event(self, uint64_t seq, uint32_t account, uint64_t acct_seq, bytes text, int64_t wall_ns, list touched) except -1:
+    cdef int _event(self, const Item* item, int64_t wall_ns, list touched) except -1:
         cdef Follower follower
         cdef Outbox outbox
-        cdef list asked = self.askers.pop(seq, None)
-        cdef list behind = []
-        self.heads[account] = acct_seq
-        for follower in <list>self.followers[account]:
+        cdef list behind = None
+        cdef const char* text = self.line.texts + (item.at - self.line.text_base)
+        cdef Ask ask
+        self.heads[item.account] = item.acct_seq
+        for follower in <list>self.followers[item.account]:
             if not follower.live:
                 continue
-            if acct_seq < follower.next_seq:
+            if item.acct_seq < follower.next_seq:
                 continue                             # stated by its snapshot
-            if text is None or follower.next_seq != acct_seq:
+            if item.size < 0 or follower.next_seq != item.acct_seq:
                 follower.live = False                # its reader catches up from the journal
+                behind = behind or []
                 behind.append(follower)
                 continue
             follower.next_seq += 1
+            if self._is_asked_by(item.seq, follower.outbox):
+                continue
             if is_planted(DROP_FOR_SLOW_CLIENT) and follower.outbox.lagging:
                 continue
-            if asked is not None and self._asked_by(asked, follower.outbox):
-                continue
-            follower.outbox.add_parts(PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text), b"}", 1)
+            follower.outbox.add_parts(text, item.size, b"}", 1)
             touched.append(follower.outbox)
-        if asked is not None:
-            for outbox, re, in_ns, left in asked:
-                self._answer(outbox, text, re, in_ns, left, wall_ns)
-                self._settled(outbox, seq, touched)
-        for follower in behind:
-            self.on_behind(follower)
+        while not self.line.asks.empty() and self.line.asks.front().seq <= item.seq:
+            ask = self.line.asks.front()
+            self.line.asks.pop_front()
+            if ask.outbox == NULL:
+                continue                             # its connection has gone
+            outbox = <Outbox>ask.outbox
+            Py_DECREF(outbox)
+            self._answer(outbox, text, item.size, &ask, wall_ns)
+            if outbox.awaits_seq == item.seq:
+                outbox.awaits_seq = 0
+            touched.append(outbox)
+        if behind is not None:
+            for follower in behind:
+                self.on_behind(follower)
         return 0
 
-    cdef bint _asked_by(self, list asked, Outbox outbox):
-        for item in asked:
-            if item[0] is outbox:
+    cdef bint _is_asked_by(self, uint64_t seq, Outbox outbox) noexcept:
+        """Whether the event goes to this connection as an answer; only its own answers stand first in `asks`."""
+        cdef size_t at = 0
+        while at < self.line.asks.size() and self.line.asks[at].seq <= seq:
+            if self.line.asks[at].outbox == <PyObject*>outbox:
                 return True
+            at += 1
         return False
 
-    cdef int _answer(self, Outbox outbox, bytes text, int64_t re, int64_t in_ns, int64_t left, int64_t wall_ns) except -1:
+    cdef int _answer(self, Outbox outbox, const char* text, Py_ssize_t size, const Ask* ask, int64_t wall_ns) except -1:
         cdef char tail[160]
         cdef char* p = put(tail, b',"re":')
-        p = put_int(p, re)
+        p = put_int(p, ask.re)
         p = put(p, b',"in_ns":')
-        p = put_int(p, in_ns)
+        p = put_int(p, ask.in_ns)
         p = put(p, b',"out_ns":')
         p = put_int(p, wall_ns)
         p = put(p, b',"left":')
-        p = put_int(p, left)
+        p = put_int(p, ask.left)
         p = put(p, b"}")
         outbox.unanswered -= 1
-        self.ack.add(wall_ns - in_ns)
-        return outbox.add_parts(PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text), tail, p - tail)
+        self.ack.add(wall_ns - ask.in_ns)
+        return outbox.add_parts(text, size, tail, p - tail)
 
     def repeat(self, bytes event not None, int64_t re, int64_t in_ns, int64_t left, int64_t wall_ns) -> bytes:
         """An event that was let out before (without its closing brace) as the repeated answer to a repeated request."""
@@ -322,12 +398,13 @@ cdef class Fanout:
 
     def drop(self, Outbox outbox not None) -> None:
         """Forget a connection that has gone: its answers under way are not sent."""
-        for seq in [seq for seq, asked in self.askers.items() if any(item[0] is outbox for item in asked)]:
-            self.askers[seq] = [item for item in self.askers[seq] if item[0] is not outbox]
-            if not self.askers[seq]:
-                del self.askers[seq]
+        cdef size_t at
+        for at in range(self.line.asks.size()):
+            if self.line.asks[at].outbox == <PyObject*>outbox:
+                self.line.asks[at].outbox = NULL
+                Py_DECREF(outbox)
         outbox.close()
 
     def depth(self) -> int:
         """Events and answers that wait for their record to be durable."""
-        return len(self.waiting)
+        return self.line.items.size()

@@ -35,7 +35,7 @@ class Following:
         if session.key is None or not session.key.can_read:
             session.refuse(req.id, "SCOPE_DENIED", in_ns)
             return
-        account = session.orders._account(req, in_ns)
+        account = session.lane.account(req, in_ns)
         if account < 0:
             return
         self._drop(account)
@@ -74,7 +74,7 @@ class Following:
 
     def unsubscribe(self, req: asked.Unsubscribe, in_ns: int) -> None:
         """Follow an account no longer."""
-        account = self.session.orders._account(req, in_ns)
+        account = self.session.lane.account(req, in_ns)
         if account < 0:
             return
         self._drop(account)

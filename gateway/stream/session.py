@@ -14,7 +14,6 @@ from gateway.contracts import notices
 from gateway.contracts import requests as asked
 from gateway.contracts.errors import error_kind
 from gateway.contracts.messages import (
-    DECODE_ERRORS,
     FRAME_BYTES_MAX,
     decode_request,
     decode_request_msgpack,
@@ -25,6 +24,7 @@ from gateway.contracts.values import NAME_PATTERN
 from gateway.stream.fanout import Outbox
 from gateway.stream.follow import Following
 from gateway.stream.keys import Key, signed_text
+from gateway.stream.lane import Lane
 from gateway.stream.orders import OrderRequests
 
 if TYPE_CHECKING:
@@ -44,15 +44,15 @@ class Session(WSListener):
         self.engine = server.engine
         self.binary = binary
         self.address = address
-        self.decode = decode_request_msgpack if binary else decode_request
+        self.message_kind = WSMsgType.BINARY if binary else WSMsgType.TEXT
+        decode = decode_request_msgpack if binary else decode_request
+        self.lane = Lane(self, decode, server.limits.unanswered_max)
         self.transport: WSTransport = None  # type: ignore[assignment]  # set before the first frame
         self.outbox: Outbox = None  # type: ignore[assignment]  # likewise
         self.key: Key | None = None
         self.name = ""
-        self.name_bytes = b""
         self.rows: dict[str | None, int] = {}  # accounts that the key may use; None: the one meant when none is named
         self.nonce = ""
-        self.last_id = 0
         self.last_rx_ns = 0
         self.refused = 0
         self.refused_since_ns = 0
@@ -60,7 +60,6 @@ class Session(WSListener):
         self.following = Following(self)
         self.orders = OrderRequests(self)
         self.handlers: dict[type, Callable[[Any, int], object]] = {
-            asked.Place: self.orders.place,
             asked.Cancel: self.orders.cancel,
             asked.Replace: self.orders.replace,
             asked.CancelAll: self.orders.cancel_all,
@@ -81,6 +80,7 @@ class Session(WSListener):
         fd = -1 if socket is None else socket.fileno()  # no socket: not one of the kernel's
         self.outbox = Outbox(under, fd, self.server.limits.outbound_bytes, self.binary, self._too_slow)
         self.outbox.on_lag = self._lags
+        self.lane.connect(self.outbox, self.orders, self.handlers)
         self.last_rx_ns = self.engine.clock.mono_ns()
         self.nonce = base64.b64encode(self.server.token_bytes(18)).decode()
         self.server.joined(self)
@@ -97,25 +97,27 @@ class Session(WSListener):
                 transport.disconnect()
             return
         in_ns = self.engine.clock.wall_ns()
-        self.last_rx_ns = self.engine.clock.mono_ns()
-        kind = frame.msg_type
-        if kind == WSMsgType.TEXT or kind == WSMsgType.BINARY:
-            if frame.payload_size > FRAME_BYTES_MAX or not frame.fin:
-                self.close(4002, "a frame holds one message of at most 64 KiB")
-                return
-            if (kind == WSMsgType.BINARY) != self.binary:
-                self.close(4002, "the subprotocol says text for JSON and binary for MessagePack")
-                return
-            self.on_message(frame.get_payload_as_bytes(), in_ns)
-        elif kind == WSMsgType.CLOSE:
-            transport.disconnect()
-            return
-        elif kind == WSMsgType.CONTINUATION:
-            self.close(4002, "a message is one frame")
-            return
+        self.last_rx_ns = rx_ns = self.engine.clock.mono_ns()
+        if frame.msg_type == self.message_kind and frame.fin and frame.payload_size <= FRAME_BYTES_MAX:
+            self.lane.on_message(frame.get_payload_as_bytes(), in_ns, rx_ns)
+        else:
+            self._on_other_frame(transport, frame)
         if frame.last_in_buffer:
             self.engine.flush()
             self.outbox.flush()
+
+    def _on_other_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """What is no message: the end, a ping, or a breach of the frame rules (order-api section 2)."""
+        kind = frame.msg_type
+        if kind == WSMsgType.CLOSE:
+            transport.disconnect()
+        elif kind == WSMsgType.CONTINUATION:
+            self.close(4002, "a message is one frame")
+        elif kind in (WSMsgType.TEXT, WSMsgType.BINARY):
+            if frame.payload_size > FRAME_BYTES_MAX or not frame.fin:
+                self.close(4002, "a frame holds one message of at most 64 KiB")
+            else:
+                self.close(4002, "the subprotocol says text for JSON and binary for MessagePack")
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         self.is_dead = True
@@ -130,39 +132,18 @@ class Session(WSListener):
 
     # --- frames ------------------------------------------------------------------------------------------------------
 
-    def on_message(self, raw: bytes, in_ns: int) -> None:
-        """One inbound message."""
-        try:
-            req = self.decode(raw)
-        except DECODE_ERRORS as error:
-            self._undecodable(raw, error, in_ns)
-            return
-        if req.id <= self.last_id:
-            self.refuse(req.id, "BAD_FIELD", in_ns, "id must be higher than the last one of this connection", path="id")
-            return
-        self.last_id = req.id
-        if self.key is None:
-            self._authenticate(req, in_ns)
-            return
-        if self.outbox.unanswered >= self.server.limits.unanswered_max:
-            self.refuse(req.id, "BUSY", in_ns)
-            return
-        handler = self.handlers.get(type(req))
-        if handler is None:
-            self.refuse(req.id, "UNKNOWN_REQUEST", in_ns, "auth comes once, first", path="t")
-            return
-        handler(req, in_ns)
-
-    def _undecodable(self, raw: bytes, error: Exception, in_ns: int) -> None:
+    def undecodable(self, raw: bytes, error: Exception, in_ns: int) -> None:
+        """Refuse what is no request, by its id if it has one."""
         request_id = recover_id(raw, msgpack=self.binary)
         if request_id is None:
             self.close(4002, "the frame is not an object with an id")
             return
-        self.last_id = max(self.last_id, request_id)
+        self.lane.last_id = max(self.lane.last_id, request_id)
         code, path, text = explain_decode_error(error)
         self.refuse(request_id, code, in_ns, text, path=path or None)
 
-    def _authenticate(self, req: Any, in_ns: int) -> None:
+    def authenticate(self, req: Any, in_ns: int) -> None:
+        """The first request: who speaks (order-api section 3)."""
         if type(req) is not asked.Auth:
             self.refuse(req.id, "AUTH_REQUIRED", in_ns)
             return
@@ -196,7 +177,7 @@ class Session(WSListener):
         if len(key.accounts) == 1 and self.rows:
             self.rows[None] = next(iter(self.rows.values()))
         self.name = req.session
-        self.name_bytes = req.session.encode()
+        self.lane.open(key, req.session.encode(), self.rows)
         self.server.logged_in(self)
         self.reply(self.server.welcome(self, req.id))
         self.reply(self.server.status())
