@@ -78,7 +78,7 @@ class Gateway:
         )  # fmt: skip
         shard = self.shard = Shard(self.config, ports, self._keys())
         shard.start()
-        self.machine.watch(shard.journal, shard.on_journal)
+        await self._begun(shard)
         self.feeds = [self._feed(options) for options in self.config.feeds]
         await self.adapter.open()
         for feed in self.feeds:
@@ -94,6 +94,23 @@ class Gateway:
             ws_port, http_port, booted.recovered.last_seq, shard.boot_digest, booted.replayed,
             booted.took_ns // 1_000_000,
         )  # fmt: skip
+
+    async def _begun(self, shard: Shard) -> None:
+        """Nobody is told anything before this start is on disk: nobody could resume from a history that a crash took.
+
+        A journal that fails here leaves the process protect-only, as it does later.
+        """
+        begun: asyncio.Future[None] = self.loop.create_future()
+        seq = shard.state.seq
+
+        def on_journal() -> None:
+            shard.on_journal()
+            if not begun.done() and (shard.journal.durable_seq >= seq or not shard.engine.is_admitting):
+                begun.set_result(None)
+
+        self.machine.watch(shard.journal, on_journal)
+        await begun
+        self.machine.watch(shard.journal, shard.on_journal)
 
     def _keys(self) -> KeyRing:
         accounts = [account.name for account in self.config.accounts]

@@ -62,7 +62,7 @@ cdef class Watch:
         self.seen_ns.assign(state.quotes.capacity, 0)
 
     def feed_frame(self, bytes frame not None, int64_t mono_ns, int64_t wall_ns) -> int:
-        """Apply one market-data frame; returns how many orders `take_fired` gives.
+        """Apply one market-data frame; returns how many orders fired: `take_fired` and `next_refused` give them.
 
         Args:
             mono_ns, wall_ns: the clocks when the frame was received; ages are measured from `mono_ns`.
@@ -73,16 +73,20 @@ cdef class Watch:
         self.last_frame_ns = mono_ns
         self.parser.parse(PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame), &tick)
         if tick.kind == TICK_QUOTE:
-            before = <int>self.fired.size()
+            before = self._decided()
             self._quote(&tick, mono_ns, wall_ns)
-            return <int>self.fired.size() - before
+            return self._decided() - before
         if tick.kind == TICK_TRADE:
-            before = <int>self.fired.size()
+            before = self._decided()
             self._trade(&tick, mono_ns, wall_ns)
-            return <int>self.fired.size() - before
+            return self._decided() - before
         if tick.kind < 0:
             self.malformed += 1
         return 0
+
+    cdef int _decided(self) noexcept nogil:
+        """Orders that fired and wait to be taken, to leave or to be refused."""
+        return <int>(self.fired.size() + self.refused.size())
 
     cdef int _quote(self, const Tick* tick, int64_t mono_ns, int64_t wall_ns) except -1:
         cdef uint32_t flags = self.state.quotes.on_quote(
@@ -135,14 +139,14 @@ cdef class Watch:
     def sweep(self, uint32_t instrument, int64_t mono_ns, int64_t wall_ns) -> int:
         """Judge the prices in force again (an order with `if_through: fire` was just accepted)."""
         cdef Tick tick
-        cdef int before = <int>self.fired.size()
+        cdef int before = self._decided()
         cdef int source
         memset(&tick, 0, sizeof(tick))
         tick.instrument = instrument
         tick.feed_seq = self.state.quotes.rows[instrument].quote_seq
         for source in range(4):
             self._judge(&tick, source, mono_ns, wall_ns)
-        return <int>self.fired.size() - before
+        return self._decided() - before
 
     def watch_from(self, int64_t mono_ns) -> None:
         """From now on data may be expected: what has none yet is as old as the time since."""

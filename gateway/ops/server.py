@@ -29,7 +29,9 @@ class OpsServer:
 
     def __init__(self, gateway: Gateway) -> None:
         self.gateway = gateway
-        self.tokens = Tokens(gateway.shard.stream.keys, gateway.config.gateway.audience, gateway.clock)
+        self.tokens = Tokens(
+            gateway.shard.stream.keys, gateway.config.gateway.audience, gateway.clock, gateway.machine.token_bytes
+        )  # fmt: skip
         self.health = Health(gateway)
         gate = Gate(gateway, self.tokens)
         self.app = web.Application(middlewares=[answer_refusals], client_max_size=BODY_BYTES_MAX)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
-import secrets
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -22,6 +22,7 @@ CHALLENGE_NS = 5_000_000_000
 TOKENS_MAX = 4_096  # past it the oldest are forgotten: their holders sign again
 LOGINS_PER_S = 50  # from one address; a signature costs the loop about 0.1 ms
 ADDRESSES_MAX = 4_096
+TOKEN_BYTES = 32
 NONCE_RANDOM = 16
 NONCE_TIME = 8
 NONCE_MAC = 16
@@ -43,18 +44,20 @@ class Tokens:
     that was used is remembered until it would have ended anyway.
     """
 
-    def __init__(self, keys: KeyRing, aud: str, clock: Clock) -> None:
+    def __init__(self, keys: KeyRing, aud: str, clock: Clock, token_bytes: Callable[[int], bytes]) -> None:
+        """token_bytes: bytes that nobody can guess."""
         self._keys = keys
         self._aud = aud
         self._clock = clock
-        self._secret = secrets.token_bytes(32)
+        self._token_bytes = token_bytes
+        self._secret = token_bytes(TOKEN_BYTES)
         self._used: OrderedDict[str, int] = OrderedDict()  # nonce -> end, monotonic
         self._tokens: OrderedDict[str, Caller] = OrderedDict()
         self._logins: OrderedDict[str, Bucket] = OrderedDict()  # by address: a stranger locks out nobody else
 
     async def challenge(self, request: web.Request) -> web.Response:
         """`GET /v1/token`."""
-        body = secrets.token_bytes(NONCE_RANDOM) + self._clock.mono_ns().to_bytes(NONCE_TIME, "big")
+        body = self._token_bytes(NONCE_RANDOM) + self._clock.mono_ns().to_bytes(NONCE_TIME, "big")
         nonce = base64.b64encode(body + self._mac(body)).decode()
         return respond(Challenge(nonce=nonce, aud=self._aud, ts_ns=self._clock.wall_ns()))
 
@@ -75,7 +78,7 @@ class Tokens:
         expires_ns = self._clock.wall_ns() + TOKEN_NS
         if key.options.expires_ns:
             expires_ns = min(expires_ns, key.options.expires_ns)
-        token = secrets.token_urlsafe(32)
+        token = base64.urlsafe_b64encode(self._token_bytes(TOKEN_BYTES)).rstrip(b"=").decode()
         self._tokens[token] = Caller(key, body.session, expires_ns)
         if len(self._tokens) > TOKENS_MAX:
             self._tokens.popitem(last=False)

@@ -83,6 +83,13 @@ CATALOGUE: dict[str, Fault] = {
         Fault("disk.full", "no room is left", "operation", 0.1, (0.002, 0.005), 0.02, "I1"),
         Fault("disk.slow", "a sync takes up to 2 s", "operation", 0.3, (0.01, 0.1), 0.5, "I1 I23"),
         Fault("disk.lose", "a crash loses and cuts what is not synced", "crash", 0.8, (0.3, 0.9), 1.0, "I1 I8"),
+        # the loop tier's network and process (tests/sim/net.py, tests/sim/loop_world.py)
+        Fault("net.split", "a write arrives in two pieces", "write", 0.5, (0.1, 0.5), 1.0, "I13"),
+        Fault("net.trickle", "a write arrives a few bytes at a time", "write", 0.3, (0.02, 0.1), 0.3, "I13"),
+        Fault("net.reset", "a connection is reset in mid-write", "write", 0.3, (0.002, 0.01), 0.05, "I2 I13"),
+        Fault("net.half_open", "a link swallows everything for a while", "run", 0.3, (1.0,), 1.0, "I3 I13 I23"),
+        Fault("net.stall", "one way of a link stands still for a while", "run", 0.3, (1.0,), 1.0, "I14"),
+        Fault("node.restart", "the process is stopped in order and started again", "run", 0.3, (1.0,), 1.0, "I7 I13"),
     )
 }  # fmt: skip
 

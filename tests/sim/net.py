@@ -47,6 +47,7 @@ class Link:
         self.rng = net.kernel.rng(f"link {name}")
         self.is_dead = False  # nothing arrives, nobody is told: half-open
         self.is_refusing = False
+        self.is_traced = True  # false where the real machine shows in what is said (its memory, its disk's times)
         self.stalled = [False, False]  # by direction: 0 is towards the server
         self.ends: list[SimTransport] = []
         self.held: list[Callable[[], None]] = []  # arrivals that wait for a stall to end
@@ -471,7 +472,8 @@ class SimTransport(asyncio.Transport):
             assert part is not None
             parts.append(part)
             size += len(part)
-        self.kernel.trace(f"net {self.link.name} {self.direction ^ 1} {size}")
+        if self.link.is_traced:
+            self.kernel.trace(f"net {self.link.name} {self.direction ^ 1} {size}")
         peer = self.peer
         if peer is not None and not peer.loop.is_dead:
             peer.loop.post(peer.on_read, size)
