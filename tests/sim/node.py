@@ -185,6 +185,8 @@ class Node:
         assert self.shard is not None
         shard = self.shard
         shard.drain("restart")
+        if self.link is not None:
+            self.link.close_now()
         shard.stop()
         shard.stream.close_sessions()
         return shard.finish()

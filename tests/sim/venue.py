@@ -240,6 +240,12 @@ class BrokerLink:
 
         self.node.soon(lose)
 
+    def close_now(self) -> None:
+        """The gateway ends: the link first, as its adapter does."""
+        if self.is_up:
+            self.is_up = False
+            self._sink.on_link(False, "closed by us")
+
     def heal(self) -> None:
         """No outage lasts, and what was lost on the way is asked for: the connection is made anew."""
         if self.is_up:
