@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import select
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -218,3 +219,26 @@ def test_up_starts_both_restarts_a_dead_gateway_and_ends_in_order(tmp_path: Path
     log.close()
     lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines() if line.startswith("{")]
     assert [line["child"] for line in lines if line.get("event") == "stopping"] == ["snapshot", "gateway", "venue"]
+
+
+def test_a_killed_up_leaves_no_gateway_that_trades_on(tmp_path: Path) -> None:
+    settings = ["gateway.ws_port=0", "gateway.http_port=0", "venue.ws_port=0", "broker.sim.address=tcp://127.0.0.1:0"]
+    argv = command("up", "--json", "--data-dir", str(tmp_path / "data"))
+    for setting in settings:
+        argv += ["--set", setting]
+    with (
+        (tmp_path / "log").open("wb") as log,
+        subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=log, env=environment()) as process,
+    ):
+        assert process.stdout is not None
+        up = json.loads(process.stdout.readline())
+        children = [os.pidfd_open(up[name]) for name in ("gateway_pid", "venue_pid")]
+        process.kill()
+        try:
+            for child in children:  # readable when the process has ended
+                assert select.select([child], [], [], TIMEOUT_S)[0], "a child outlived its supervisor"
+        finally:
+            for child in children:
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(child, signal.SIGKILL)
+                os.close(child)
