@@ -13,7 +13,7 @@ SCAN_SEQ = 2
 SCAN_EPOCH = 3
 
 _LENGTH_CRC = struct.Struct("<II")
-_COVERED = struct.Struct("<QqIHBBQ")  # seq, wall_ns, epoch, kind, version, flags, reserved
+COVERED = struct.Struct("<QqIHBBQ")  # seq, wall_ns, epoch, kind, version, flags, reserved
 
 
 class Frame(NamedTuple):
@@ -72,7 +72,7 @@ def pack_frame(seq: int, wall_ns: int, epoch: int, kind: int, version: int, flag
     length = FRAME_HEADER_BYTES + len(payload)
     if length > FRAME_MAX_BYTES or seq == 0:
         raise ValueError(f"frame refused: seq={seq} payload_bytes={len(payload)}")
-    covered = _COVERED.pack(seq, wall_ns, epoch, kind, version, flags, 0) + payload
+    covered = COVERED.pack(seq, wall_ns, epoch, kind, version, flags, 0) + payload
     return _LENGTH_CRC.pack(length, checksum(covered)) + covered + bytes(space(len(payload)) - length)
 
 
@@ -89,7 +89,7 @@ def check(data: bytes | bytearray | memoryview, offset: int = 0) -> int:
     padded = space(length - FRAME_HEADER_BYTES)
     if padded > len(view):
         return 0
-    seq, *_, reserved = _COVERED.unpack_from(view, 8)
+    seq, *_, reserved = COVERED.unpack_from(view, 8)
     sound = checksum(view[8:length]) == _LENGTH_CRC.unpack_from(view)[1] and seq != 0 and reserved == 0
     return padded if sound and not any(view[length:padded]) else -1
 
@@ -100,7 +100,7 @@ def unpack_frame(data: bytes | bytearray | memoryview, offset: int = 0) -> Frame
     if padded <= 0:
         raise ValueError(f"no sound frame at offset {offset}")
     length = _LENGTH_CRC.unpack_from(data, offset)[0]
-    seq, wall_ns, epoch, kind, version, flags, _ = _COVERED.unpack_from(data, offset + 8)
+    seq, wall_ns, epoch, kind, version, flags, _ = COVERED.unpack_from(data, offset + 8)
     payload = memoryview(data)[offset + FRAME_HEADER_BYTES : offset + length]
     return Frame(seq, wall_ns, epoch, kind, version, flags, payload, padded)
 

@@ -1,514 +1,358 @@
-"""The life of an order in plain Python: the specification of hotpath.orders and of the decisions around it.
-
-Written from order-api.md, sections 5 to 7. What clients ask and what brokers say come in as calls; each answers with
-one of the words below and appends to `events` what the account would be told. Whether the limits let an order pass is
-another specification (hotpath.ref.checks); here `may_*` says whether the order's own story does.
-"""
+"""Twin of hotpath.orders: one object an order, changed by records only; the life of an order as a table."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from struct import Struct
 
-DONE_STATES = ("filled", "canceled", "expired", "rejected")
-REV_MAX = 1000
-OPEN_ASKS_MAX = 64  # revisions asked of a broker and not answered yet
-RECORD, REPEAT, MISFIT = "record", "repeat", "misfit"
+from hotpath.enums import Hold, OrdStatus, Stage
+from hotpath.ref import records as rec
+from hotpath.ref.records import OrderEvent, Terms
 
-# What may happen to an order, by where it is; `restated` adopts a truth that its own story does not explain, any time.
-TABLE = {
-    "held": {"released", "triggered", "canceled", "expired", "rejected", "replaced"},
-    "queued": {"sent", "new", "trade", "in_doubt", "rejected", "canceled", "expired", "replaced"},
-    "sent": {"new", "trade", "in_doubt", "rejected", "canceled", "expired", "pending_cancel", "cancel_rejected",
-             "pending_replace", "replace_rejected"},
-    "in_doubt": {"new", "trade", "requeued", "rejected", "canceled", "expired", "pending_cancel", "cancel_rejected",
-                 "replace_rejected"},
-    "working": {"trade", "canceled", "expired", "rejected", "pending_cancel", "cancel_rejected", "pending_replace",
-                "replaced", "replace_rejected"},
-    "done": {"trade"},
+OPEN_ASKS_MAX = 64  # revisions asked of the broker and not answered
+FIRST_REV = 1  # of the id that an order is handed over under, whatever was changed before: durable with it
+HELD, PENDING_NEW, FILLED = int(OrdStatus.HELD), int(OrdStatus.PENDING_NEW), int(OrdStatus.FILLED)
+QUEUED, IN_DOUBT = int(Stage.QUEUED), int(Stage.IN_DOUBT)
+PENDING_CANCEL, PENDING_REPLACE = 1, 2
+
+# What may happen to an order by where it is (order-api section 7). A restatement, a broken or a corrected trade may
+# come any time after the order left; what else an order's own pending requests demand, `is_allowed` says.
+ENDS = (rec.CANCELED_EV, rec.EXPIRED_EV, rec.REJECTED_EV)
+AFTERWARDS = (rec.RESTATED, rec.TRADE_CORRECTED, rec.TRADE_CANCELED)
+LIFE: dict[str, tuple[int, ...]] = {
+    "held": (*ENDS, rec.TRIGGERED, rec.RELEASED, rec.REPLACED, rec.REPLACE_REJECTED, rec.CANCEL_REJECTED),
+    "queued": (*ENDS, *AFTERWARDS, rec.TRADE, rec.SENT_EV, rec.NEW_EV, rec.IN_DOUBT_EV, rec.REPLACED,
+               rec.REPLACE_REJECTED, rec.CANCEL_REJECTED),
+    "sent": (*ENDS, *AFTERWARDS, rec.TRADE, rec.NEW_EV, rec.IN_DOUBT_EV, rec.PENDING_REPLACE_EV, rec.REPLACE_REJECTED,
+             rec.PENDING_CANCEL_EV, rec.CANCEL_REJECTED),
+    "in_doubt": (*ENDS, *AFTERWARDS, rec.TRADE, rec.NEW_EV, rec.IN_DOUBT_EV, rec.REQUEUED, rec.REPLACE_REJECTED,
+                 rec.PENDING_CANCEL_EV, rec.CANCEL_REJECTED),
+    "working": (*ENDS, *AFTERWARDS, rec.TRADE, rec.PENDING_REPLACE_EV, rec.REPLACED, rec.REPLACE_REJECTED,
+                rec.PENDING_CANCEL_EV, rec.CANCEL_REJECTED),
+    "done": (*AFTERWARDS, rec.TRADE),
 }  # fmt: skip
 
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What a client may set and a replace may change; quantities and prices in 1e-9."""
-
-    qty_e9: int
-    px_e9: int = 0  # 0 = market
-    stop_px_e9: int = 0  # 0 = no trigger
-
-
-class Change(NamedTuple):
-    """What a replace asks for; None leaves a term as it is."""
-
-    qty_e9: int | None = None
-    px_e9: int | None = None
-    stop_px_e9: int | None = None
-
-
-class Event(NamedTuple):
-    """One event of an account: the order's whole condition after it."""
-
-    t: str
-    cl_ord_id: str
-    rev: int
-    ord_status: str
-    stage: str | None
-    hold: str | None
-    pending: str | None
-    cum_qty_e9: int
-    leaves_qty_e9: int
-    avg_px_e9: int | None
-    reason: str | None
-    late: bool
-    ask_rev: int | None
+ROW = Struct("<qQq13q6Q7I12B40s40s")
+EXEC = Struct("<2Q2q")
 
 
 @dataclass(slots=True)
-class Order:
-    """One order; `asks` are the revisions that a broker was asked for and has not answered."""
+class OrderRow:
+    """One order. Quantities and prices in 1e-9."""
 
+    terms: Terms  # in force
     account: int
-    cl_ord_id: str
-    side: int
-    content: object
-    terms: Terms
-    ord_status: str
-    stage: str | None
-    hold: str | None
-    accepted_seq: int
-    instrument: int = 0
-    reduce_only: bool = False
-    pending: str | None = None
-    rev: int = 1
-    ask_rev: int = 1
-    asks: dict[int, Terms] = field(default_factory=dict)
-    asked: Terms | None = None  # by the last replace
-    most_qty_e9: int = 0  # the largest asked since the last time that none was unanswered
-    rejected_revs: set[int] = field(default_factory=set)
-    answers: dict[int, tuple[Change, int]] = field(default_factory=dict)  # rev -> content and number of its answer
+    cl_ord_id: bytes
+    ord_status: int
+    stage: int
+    hold: int
+    pending: int
+    rev: int  # in force
+    ask_rev: int  # last asked
+    ref_px_e9: int
+    content_hash: int
+    accepted_ns: int
+    live_ns: int  # since when it could go to the broker
+    accepted_acct_seq: int
+    session: int  # interned text
+    tag: int
+    signal: int
     cum_qty_e9: int = 0
-    cost: int = 0
-    owed_qty_e9: int = 0
-    execs: dict[bytes, tuple[int, int]] = field(
-        default_factory=dict
-    )  # exec_id -> quantity and price; broken ones have 0
-    was_sent: bool = False
-    cancel_seq: int = 0
-    cancel_reason: str | None = None
+    cost: int = 0  # sum of last_qty * last_px in 1e-18
+    reserved_qty_e9: int = 0  # what the gate holds for it now
+    reserved_px_e9: int = 0
+    reserved_resting: int = 0
+    reserved_side: int = 0
+    owed_qty_e9: int = 0  # in the broker's cum_qty, its execution not seen yet
+    ask_qty_e9: int = 0  # terms asked for by the replace under way
+    ask_px_e9: int = 0
+    ask_stop_px_e9: int = 0
+    ask_expire_ns: int = 0
+    ask_tif: int = 0
+    ask_ref_px_e9: int = 0
+    ask_most_qty_e9: int = 0  # largest of the revisions under way, and the highest price to reserve at
+    ask_most_px_e9: int = 0
+    open_asks: list[int] = field(default_factory=list)  # revisions that the broker owes an answer about, ascending
+    ask_hash: int = 0
+    ask_acct_seq: int = 0  # event that answered the last replace request
+    cancel_acct_seq: int = 0  # event that answered the cancel
+    cancel_reason: int = 0
+    broker_rev: int = 0  # last one that was sent to the broker
+    was_sent: int = 0
+    broker_order_id: bytes = b""
+    triggered: int = 0  # its trigger fired
 
     @property
     def is_done(self) -> bool:
-        return self.ord_status in DONE_STATES
+        return self.ord_status >= FILLED
 
     @property
     def place(self) -> str:
-        """Its row in TABLE."""
-        if self.is_done:
+        """Its row in LIFE."""
+        if self.ord_status >= FILLED:
             return "done"
-        if self.ord_status == "pending_new":
-            return self.stage or ""
-        return "held" if self.ord_status == "held" else "working"
+        if self.ord_status == PENDING_NEW:
+            return ("", "queued", "sent", "in_doubt")[self.stage]
+        return "held" if self.ord_status == HELD else "working"
 
     @property
     def is_ours(self) -> bool:
         """Never at a broker, or certainly not any more: its changes need nobody's consent."""
-        return self.place in ("held", "queued")
+        return self.ord_status == HELD or (self.ord_status == PENDING_NEW and self.stage == QUEUED)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it rests here for a trigger."""
+        return self.ord_status == HELD and self.hold == Hold.HOLD_TRIGGER
+
+    @property
+    def is_doubted(self) -> bool:
+        return self.stage == IN_DOUBT
 
     @property
     def leaves_qty_e9(self) -> int:
-        return 0 if self.is_done else max(0, self.terms.qty_e9 - self.cum_qty_e9)
+        return 0 if self.ord_status >= FILLED else max(0, self.terms.order_qty_e9 - self.cum_qty_e9)
 
-    @property
-    def avg_px_e9(self) -> int | None:
-        return self.cost // self.cum_qty_e9 if self.cum_qty_e9 else None
+    def average_px(self, add_qty_e9: int = 0, add_px_e9: int = 0) -> int:
+        """Average price of its fills, with one more; 0 without a fill."""
+        cum_qty_e9 = self.cum_qty_e9 + add_qty_e9
+        return (self.cost + add_qty_e9 * add_px_e9) // cum_qty_e9 if cum_qty_e9 > 0 else 0
 
-    @property
-    def reserved_qty_e9(self) -> int:
-        """What may still fill: leaves under the largest terms that can be in force there, or what is owed."""
-        if self.is_done:
-            return self.owed_qty_e9
-        if self.place == "held":
-            return 0
-        largest = max(self.terms.qty_e9, self.most_qty_e9 if self.asks else 0)
-        return max(largest - self.cum_qty_e9, self.owed_qty_e9)
+    def is_allowed(self, kind: int) -> bool:
+        """Whether the event may happen to the order as it is."""
+        if kind not in LIFE[self.place]:
+            return False
+        if kind == rec.PENDING_REPLACE_EV:
+            return self.pending != PENDING_CANCEL
+        if kind == rec.REPLACE_REJECTED:
+            return bool(self.open_asks)
+        if kind == rec.CANCEL_REJECTED:
+            return self.pending == PENDING_CANCEL
+        return True
 
-    def allows(self, event: str) -> bool:
-        return event in TABLE[self.place]
-
-
-class Orders:
-    """All orders of a shard, and what their accounts were told."""
-
-    def __init__(self) -> None:
-        self.orders: list[Order] = []
-        self.names: dict[tuple[int, str], int] = {}
-        self.events: list[tuple[int, Event]] = []  # with the account
-        self.seqs: dict[int, int] = {}
-        self.batches: dict[tuple[int, int], int] = {}  # account and number of the `batch` event -> its items
-        self.positions: dict[tuple[int, int], int] = {}  # of an account in an instrument
-        self.repeated_seq = 0
-        self.anomalies = 0
-
-    # --- what clients ask: first whether it may be, then the deed -----------------------------------------------------
-
-    def may_place(
-        self, account: int, cl_ord_id: str, content: object, *, late: bool = False, busy: bool = False
-    ) -> str:
-        """The name is looked up before anything else is judged."""
-        row = self.names.get((account, cl_ord_id))
-        if row is not None:
-            if self.orders[row].content != content:
-                return "CL_ORD_ID_CONFLICT"
-            self.repeated_seq = self.orders[row].accepted_seq
-            return REPEAT
-        if late:
-            return "DEADLINE_PASSED"
-        return "BUSY" if busy else RECORD
-
-    def place(
-        self,
-        account: int,
-        cl_ord_id: str,
-        side: int,
-        content: object,
-        terms: Terms,
-        *,
-        instrument: int = 0,
-        reduce_only: bool = False,
-    ) -> str:
-        held = terms.stop_px_e9 > 0
-        order = Order(
-            account, cl_ord_id, side, content, terms, "held" if held else "pending_new", None if held else "queued",
-            "trigger" if held else None, self.seqs.get(account, 0) + 1, instrument, reduce_only,
+    def pack(self) -> bytes:
+        """The bytes of the compiled row."""
+        asked = sum(1 << rev % OPEN_ASKS_MAX for rev in self.open_asks)
+        return self.terms.pack() + ROW.pack(
+            self.cum_qty_e9, self.cost & rec.MASK, self.cost >> 64, self.ref_px_e9, self.reserved_qty_e9,
+            self.reserved_px_e9, self.owed_qty_e9, self.accepted_ns, self.live_ns, self.ask_qty_e9, self.ask_px_e9,
+            self.ask_stop_px_e9, self.ask_expire_ns, self.ask_ref_px_e9, self.ask_most_qty_e9, self.ask_most_px_e9,
+            asked, self.ask_hash, self.ask_acct_seq, self.accepted_acct_seq, self.cancel_acct_seq, self.content_hash,
+            self.account, self.rev, self.ask_rev, self.broker_rev, self.session, self.tag, self.signal,
+            self.ord_status, self.stage, self.hold, self.pending, self.reserved_resting, self.was_sent, self.ask_tif,
+            len(self.cl_ord_id), len(self.broker_order_id), self.triggered, self.reserved_side, self.cancel_reason,
+            self.cl_ord_id, self.broker_order_id,
         )  # fmt: skip
-        self.names[account, cl_ord_id] = len(self.orders)
-        self.orders.append(order)
-        return self._tell(order, "accepted")
 
-    def may_cancel(self, account: int, cl_ord_id: str, *, late: bool = False) -> str:
-        row = self.names.get((account, cl_ord_id))
-        if row is None:
-            return "UNKNOWN_ORDER"
-        order = self.orders[row]
-        if order.pending == "cancel":
-            self.repeated_seq = order.cancel_seq
-            return REPEAT
-        if order.is_done:
-            return "ORDER_DONE"
-        return "DEADLINE_PASSED" if late else RECORD
 
-    def cancel(self, row: int, reason: str) -> str:
-        """Certain and at once while the order is ours, else a request to the broker."""
-        order = self.orders[row]
-        if order.is_ours:
-            return self._end(order, "canceled", reason)
-        order.pending = "cancel"
-        order.cancel_reason = reason
-        self._tell(order, "pending_cancel", reason=reason)
-        order.cancel_seq = self.seqs[order.account]
-        return RECORD
+def read_row(data: bytes, at: int) -> OrderRow:
+    """The order of a compiled row's bytes."""
+    (cum, low, high, ref, reserved, reserved_px, owed, accepted_ns, live_ns, ask_qty, ask_px, ask_stop, ask_expire,
+     ask_ref, most_qty, most_px, asked, ask_hash, ask_seq, accepted_seq, cancel_seq, content, account, rev, ask_rev,
+     broker_rev, session, tag, signal, status, stage, hold, pending, resting, was_sent, ask_tif, cl_size, id_size,
+     triggered, side, cancel_reason, name, broker_id) = ROW.unpack_from(data, at + rec.TERMS_BYTES)  # fmt: skip
+    first = max(1, ask_rev - OPEN_ASKS_MAX + 1)
+    return OrderRow(
+        rec.read_terms(data, at), account, name[:cl_size], status, stage, hold, pending, rev, ask_rev, ref, content,
+        accepted_ns, live_ns, accepted_seq, session, tag, signal, cum, high << 64 | low, reserved, reserved_px,
+        resting, side, owed, ask_qty, ask_px, ask_stop, ask_expire, ask_tif, ask_ref, most_qty, most_px,
+        [one for one in range(first, ask_rev + 1) if asked >> one % OPEN_ASKS_MAX & 1], ask_hash, ask_seq, cancel_seq,
+        cancel_reason, broker_rev, was_sent, broker_id[:id_size], triggered,
+    )  # fmt: skip
 
-    def may_replace(self, account: int, cl_ord_id: str, rev: int, change: Change, *, late: bool = False) -> str:
-        row = self.names.get((account, cl_ord_id))
-        if row is None:
-            return "UNKNOWN_ORDER"
-        order = self.orders[row]
-        answer = order.answers.get(rev)
-        if answer is not None and answer[0] == change:
-            self.repeated_seq = answer[1]
-            return REPEAT
-        if order.is_done:
-            return "ORDER_DONE"
-        if order.pending == "cancel":
-            return "ORDER_CLOSING"
-        if order.place == "in_doubt":
-            return "ORDER_IN_DOUBT"
-        if rev != order.ask_rev + 1 or rev > REV_MAX:
-            return "REV_CONFLICT"
-        if order.asks and rev - min(order.asks) >= OPEN_ASKS_MAX:
-            return "BUSY"
-        if late:
-            return "DEADLINE_PASSED"
-        return RECORD if self.changed(order, change).qty_e9 > order.cum_qty_e9 else "BAD_FIELD"
 
-    def changed(self, order: Order, change: Change) -> Terms:
-        """A replace that is asked while others are under way builds on the last of them."""
-        base = order.asked if order.asks and order.asked else order.terms
-        changes = {name: value for name, value in change._asdict().items() if value is not None}
-        return replace(base, **changes)
+@dataclass(slots=True)
+class Exec:
+    """An execution as it was booked; one that the broker broke has quantity 0 and stays known."""
 
-    def replace(self, row: int, rev: int, change: Change) -> str:
-        order = self.orders[row]
-        terms = self.changed(order, change)
-        order.ask_rev = rev
-        order.answers[rev] = (change, self.seqs[order.account] + 1)
-        if order.is_ours:
-            order.terms, order.rev = terms, rev
-            return self._tell(order, "replaced", ask_rev=rev)
-        order.most_qty_e9 = max(order.most_qty_e9 if order.asks else 0, terms.qty_e9)
-        order.asks[rev] = order.asked = terms
-        order.pending = "replace"
-        return self._tell(order, "pending_replace", ask_rev=rev)
+    qty_e9: int
+    px_e9: int
 
-    def cancel_all(self, account: int, rows: Sequence[int], reason: str) -> str:
-        self._tell_account(account, "cancel_all")
-        for row in rows:
-            self.cancel(row, reason)
-        return RECORD
 
-    def may_batch(self, account: int, verdicts: Sequence[tuple[str, str, str, int]]) -> tuple[str, int]:
-        """All or nothing, and a repetition only as a whole. Takes (kind, name, verdict, number of the old answer)."""
-        repeats = 0
-        for at, (kind, cl_ord_id, verdict, seq) in enumerate(verdicts):
-            if verdict == REPEAT and repeats == at and self.batches.get((account, seq - at - 1)) == len(verdicts):
-                repeats += 1
-                self.repeated_seq = seq - at - 1
-            elif verdict == REPEAT or (verdict == RECORD and repeats):
-                return self._asked_apart(account, kind, cl_ord_id), at
-            elif verdict != RECORD:
-                return verdict, at
-        return (REPEAT if repeats else RECORD), -1
+def exec_key(order: int, exec_id: bytes) -> tuple[int, int]:
+    """What an execution is known by: 128 bits over the order and the broker's id."""
+    return (
+        rec.hash_bytes(exec_id, 0x51ED270B0 + order),
+        rec.hash_bytes(exec_id, 0xA5A5F00D1 ^ order << 20),
+    )
 
-    def _asked_apart(self, account: int, kind: str, cl_ord_id: str) -> str:
-        if kind == "cancel":
-            return "ORDER_DONE" if self.orders[self.names[account, cl_ord_id]].is_done else "ORDER_CLOSING"
-        return "REV_CONFLICT" if kind == "replace" else "CL_ORD_ID_CONFLICT"
 
-    def may_cancel_in_batch(self, account: int, cl_ord_id: str) -> str:
-        """Here the end of an order may be the old answer of a batch that is asked again."""
-        verdict = self.may_cancel(account, cl_ord_id)
-        if verdict == "ORDER_DONE" and self.orders[self.names[account, cl_ord_id]].cancel_seq:
-            self.repeated_seq = self.orders[self.names[account, cl_ord_id]].cancel_seq
-            return REPEAT
-        return verdict
+class OrderTable:
+    """All orders of a shard, their names and their executions. A full table refuses, it never grows."""
 
-    def begin_batch(self, account: int, count: int) -> None:
-        """The `batch` event; the caller does the items, each of which may be."""
-        self._tell_account(account, "batch")
-        self.batches[account, self.seqs[account]] = count
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.rows: list[OrderRow] = []
+        self.names: dict[tuple[int, bytes], int] = {}
+        self.execs: dict[tuple[int, int], Exec] = {}
+        self.texts = [b""]  # interned session, tag and signal texts
+        self.text_ids = {b"": 0}
 
-    # --- the hand-over ------------------------------------------------------------------------------------------------
+    @property
+    def count(self) -> int:
+        return len(self.rows)
 
-    def triggered(self, row: int, send_qty_e9: int) -> str:
-        """Its condition came true; `send_qty_e9` is what the position lets out."""
-        order = self.orders[row]
-        if not order.allows("triggered"):
-            return REPEAT
-        if send_qty_e9 <= 0:
-            return self._end(order, "canceled", "flat")
-        order.terms = replace(order.terms, qty_e9=send_qty_e9)
-        order.ord_status, order.stage, order.hold = "pending_new", "queued", None
-        return self._tell(order, "triggered")
+    @property
+    def open_count(self) -> int:
+        return sum(not row.is_done for row in self.rows)
 
-    def sent(self, row: int) -> str:
-        order = self.orders[row]
-        if not order.allows("sent"):
-            return REPEAT
-        order.stage, order.was_sent = "sent", True
-        return self._tell(order, "sent")
+    def commit_ahead(self, ahead: int, most: int) -> int:
+        """Rows made ready: none, an object takes its memory when it is made."""
+        return 0
 
-    def end_here(self, row: int, reason: str) -> str:
-        order = self.orders[row]
-        return self._end(order, "expired", reason) if order.is_ours else REPEAT
+    def intern(self, text: bytes) -> int:
+        if text not in self.text_ids:
+            self.text_ids[text] = len(self.texts)
+            self.texts.append(text)
+        return self.text_ids[text]
 
-    # --- what brokers say ---------------------------------------------------------------------------------------------
+    def find_row(self, account: int, cl_ord_id: bytes) -> int:
+        """Row of an order by its client's name, -1 when the account never used it."""
+        return self.names.get((account, cl_ord_id), -1)
 
-    def new(self, row: int) -> str:
-        order = self.orders[row]
-        if not order.allows("new"):
-            return REPEAT if order.was_sent else self._misfit()
-        self._arrive(order)
-        order.ord_status, order.stage = "partially_filled" if order.cum_qty_e9 else "new", None
-        return self._tell(order, "new")
+    def find_exec(self, order: int, exec_id: bytes) -> Exec | None:
+        return self.execs.get(exec_key(order, exec_id))
 
-    def trade(self, row: int, exec_id: bytes, last_qty_e9: int, last_px_e9: int, broker_cum_qty_e9: int = 0) -> str:
-        """Each execution counts once, whenever it comes; one beyond the order's quantity is booked too."""
-        order = self.orders[row]
-        if last_qty_e9 <= 0 or last_px_e9 <= 0 or len(exec_id) > 48:
-            return self._misfit()
-        if exec_id in order.execs:
-            return REPEAT
-        self._arrive(order)
-        if not order.allows("trade"):
-            self._restate(order, "new", 0)
-        late = order.is_done
-        order.execs[exec_id] = last_qty_e9, last_px_e9
-        order.cum_qty_e9 += last_qty_e9
-        order.cost += last_qty_e9 * last_px_e9
-        owed_still = max(order.owed_qty_e9 - last_qty_e9, 0)
-        order.owed_qty_e9 = max(owed_still, broker_cum_qty_e9 - order.cum_qty_e9)
-        pair = order.account, order.instrument
-        self.positions[pair] = self.positions.get(pair, 0) + (last_qty_e9 if order.side == 1 else -last_qty_e9)
-        self.anomalies += order.cum_qty_e9 > order.terms.qty_e9
-        order.stage = None
-        if order.cum_qty_e9 >= order.terms.qty_e9:
-            order.ord_status, order.pending = "filled", None
-        elif not late:
-            order.ord_status = "partially_filled"
-        return self._tell(order, "trade", late=late)
+    # --- records ------------------------------------------------------------------------------------------------------
 
-    def trade_canceled(self, row: int, exec_id: bytes, broker_cum_qty_e9: int = 0) -> str:
-        """The broker broke a fill: taken back at its own price; an order that is done stays as it ended."""
-        order = self.orders[row]
-        qty_e9, px_e9 = order.execs.get(exec_id, (-1, 0))
-        if qty_e9 == 0:
-            return REPEAT
-        if qty_e9 < 0:
-            return self._misfit()
-        order.execs[exec_id] = 0, px_e9
-        order.cum_qty_e9 -= qty_e9
-        order.cost -= qty_e9 * px_e9
-        order.owed_qty_e9 = max(order.owed_qty_e9, broker_cum_qty_e9 - order.cum_qty_e9)
-        self.positions[order.account, order.instrument] -= qty_e9 if order.side == 1 else -qty_e9
-        if not order.is_done:
-            order.ord_status = "partially_filled" if order.cum_qty_e9 else "new"
-        return self._tell(order, "trade_canceled")
-
-    def canceled(self, row: int, broker_cum_qty_e9: int = 0) -> str:
-        order = self.orders[row]
-        asked = order.pending == "cancel"
-        return self._ended_there(order, "canceled", order.cancel_reason if asked else "broker", broker_cum_qty_e9)
-
-    def expired(self, row: int, broker_cum_qty_e9: int = 0) -> str:
-        return self._ended_there(self.orders[row], "expired", "tif", broker_cum_qty_e9)
-
-    def rejected(self, row: int) -> str:
-        """By the broker, or by a check when the order was released."""
-        order = self.orders[row]
-        return self._end(order, "rejected") if order.allows("rejected") else REPEAT
-
-    def cancel_rejected(self, row: int) -> str:
-        order = self.orders[row]
-        if order.pending != "cancel":
-            return REPEAT
-        order.pending = "replace" if order.asks else None
-        return self._tell(order, "cancel_rejected")
-
-    def replaced(self, row: int, rev: int, qty_e9: int, px_e9: int) -> str:
-        """Revision `rev` is in force there, and with it every earlier one is answered."""
-        order = self.orders[row]
-        if rev <= order.rev:
-            return REPEAT
-        if order.is_done and not (order.ord_status == "filled" and qty_e9 > order.cum_qty_e9 and rev in order.asks):
-            return REPEAT
-        if rev not in order.asks or qty_e9 <= 0 or qty_e9 < order.cum_qty_e9:
-            return self._misfit()
-        if not order.allows("replaced"):  # its own `new` is still to come, or a fill overtook it
-            self._misfit()
-            self._restate(order, "new", order.cum_qty_e9 + order.owed_qty_e9)
-        order.terms = replace(order.terms, qty_e9=qty_e9)
-        if order.terms.px_e9 and px_e9 > 0:
-            order.terms = replace(order.terms, px_e9=px_e9)
-        order.rev = rev
-        order.asks = {ask: terms for ask, terms in order.asks.items() if ask > rev}
-        order.pending = "cancel" if order.pending == "cancel" else "replace" if order.asks else None
-        self._tell(order, "replaced", ask_rev=rev)
-        if order.leaves_qty_e9 == 0:  # cut to what is filled: a replace ends nothing, the broker's truth does
-            self._restate(order, "filled", order.cum_qty_e9 + order.owed_qty_e9)
-        return RECORD
-
-    def replace_rejected(self, row: int, rev: int) -> str:
-        """The old terms stand; the number is used."""
-        order = self.orders[row]
-        if order.is_done or rev <= order.rev or rev in order.rejected_revs:
-            return REPEAT
-        if rev not in order.asks:
-            return self._misfit()
-        del order.asks[rev]
-        order.rejected_revs.add(rev)
-        if order.pending == "replace" and not order.asks:
-            order.pending = None
-        return self._tell(order, "replace_rejected", ask_rev=rev)
-
-    # --- doubt --------------------------------------------------------------------------------------------------------
-
-    def in_doubt(self, row: int) -> str:
-        order = self.orders[row]
-        if not order.allows("in_doubt") or order.stage == "in_doubt":
-            return REPEAT
-        order.stage = "in_doubt"
-        return self._tell(order, "in_doubt")
-
-    def requeue(self, row: int) -> str:
-        """The broker never had it: back in line, with the last terms that were asked for, or ended if its end was."""
-        order = self.orders[row]
-        if not order.allows("requeued"):
-            return REPEAT
-        order.stage, order.was_sent = "queued", False
-        self._tell(order, "requeued")
-        if order.pending == "cancel":
-            return self._end(order, "canceled", order.cancel_reason)
-        if order.asks and order.asked:
-            order.terms, order.rev, order.asks, order.pending = order.asked, order.ask_rev, {}, None
-            self._tell(order, "replaced", ask_rev=order.rev)
-        return RECORD
-
-    def restate(self, row: int, status: str, broker_cum_qty_e9: int) -> str:
-        """Adopt the broker's truth: a working order may be done, and one called done may work."""
-        order = self.orders[row]
-        if order.place == "held" and status in DONE_STATES:
-            return REPEAT
-        if status not in DONE_STATES:
-            status = "partially_filled" if order.cum_qty_e9 else "new"
-            if order.terms.qty_e9 <= order.cum_qty_e9:
-                return REPEAT  # nothing of it is left that could work
-        elif order.is_done:
-            status = order.ord_status  # which end it was is history; only quantities are corrected
-        if order.ord_status == status and order.owed_qty_e9 == max(0, broker_cum_qty_e9 - order.cum_qty_e9):
-            return REPEAT
-        return self._restate(order, status, broker_cum_qty_e9)
-
-    # --- what the calls above share -----------------------------------------------------------------------------------
-
-    def _arrive(self, order: Order) -> None:
-        """A word about an order that nobody saw leave is itself remarkable, unless that is what we doubted."""
-        if not order.was_sent and order.place != "in_doubt":
-            self._misfit()
-        order.was_sent = order.was_sent or order.place != "held"
-
-    def _ended_there(self, order: Order, status: str, reason: str | None, broker_cum_qty_e9: int) -> str:
-        if order.is_done:
-            return REPEAT
-        if not order.was_sent and order.place != "in_doubt":
-            self._misfit()
-        if order.place == "held":
-            return MISFIT
-        order.owed_qty_e9 = max(order.owed_qty_e9, broker_cum_qty_e9 - order.cum_qty_e9)
-        return self._end(order, status, reason)
-
-    def _end(self, order: Order, status: str, reason: str | None = None) -> str:
-        order.ord_status, order.stage, order.hold, order.pending = status, None, None, None
-        self._tell(order, status, reason=reason)
-        if status == "canceled" and not order.cancel_seq:
-            order.cancel_seq = self.seqs[order.account]
-        return RECORD
-
-    def _restate(self, order: Order, status: str, broker_cum_qty_e9: int) -> str:
-        order.owed_qty_e9 = max(0, broker_cum_qty_e9 - order.cum_qty_e9)
-        order.stage, order.hold, order.was_sent = None, None, True
-        if status in DONE_STATES:
-            order.ord_status, order.pending = status, None
+    def apply(self, kind: int, ev: OrderEvent, payload: bytes, wall_ns: int) -> int:
+        """Apply one order record. 0 ok, -1 a record that no sound journal holds (out of order, unknown row)."""
+        if kind == rec.ACCEPTED:
+            return self._accept(ev, payload, wall_ns)
+        if ev.order >= len(self.rows):
+            return -1
+        row = self.rows[ev.order]
+        if kind == rec.TRADE:
+            self._trade(row, ev.order, rec.read(rec.TradeBody, payload))
+        elif kind == rec.TRADE_CANCELED:
+            self._break_trade(row, ev.order, rec.read(rec.TradeCanceledBody, payload))
+        elif kind in (rec.PENDING_REPLACE_EV, rec.REPLACED, rec.REPLACE_REJECTED):
+            self._replace(row, kind, ev, payload)
         else:
-            order.ord_status = "partially_filled" if order.cum_qty_e9 else "new"
-        return self._tell(order, "restated", reason="reconciled")
+            self._move(row, kind, ev, payload, wall_ns)
+        row.ord_status, row.stage, row.hold, row.pending = ev.ord_status, ev.stage, ev.hold, ev.pending
+        row.rev = ev.rev
+        return 0
 
-    def _misfit(self) -> str:
-        self.anomalies += 1
-        return MISFIT
-
-    def _tell(
-        self, order: Order, t: str, *, reason: str | None = None, late: bool = False, ask_rev: int | None = None
-    ) -> str:
-        self.seqs[order.account] = self.seqs.get(order.account, 0) + 1
-        event = Event(
-            t, order.cl_ord_id, order.rev, order.ord_status, order.stage, order.hold, order.pending, order.cum_qty_e9,
-            order.leaves_qty_e9, order.avg_px_e9, reason, late, ask_rev,
+    def _accept(self, ev: OrderEvent, payload: bytes, wall_ns: int) -> int:
+        if ev.order != len(self.rows) or ev.order >= self.capacity:
+            return -1
+        terms = rec.read_terms(payload)
+        body = rec.read(rec.AcceptedBody, payload, rec.ORDER_EVENT_BYTES + rec.TERMS_BYTES)
+        at = rec.ORDER_EVENT_BYTES + rec.TERMS_BYTES + rec.LAYOUTS[rec.AcceptedBody].size
+        session = payload[at : at + body.session_size]
+        tag = payload[at + body.session_size : at + body.session_size + body.tag_size]
+        at += body.session_size + body.tag_size
+        name = ev.cl_ord_id[: ev.cl_size]
+        row = OrderRow(
+            terms, ev.account, name, ev.ord_status, ev.stage, ev.hold, ev.pending, ev.rev, ev.rev, body.ref_px_e9,
+            body.content_hash, wall_ns, wall_ns, ev.acct_seq, self.intern(session), self.intern(tag),
+            self.intern(payload[at : at + body.signal_size]),
         )  # fmt: skip
-        self.events.append((order.account, event))
-        return RECORD
+        self.names[ev.account, name] = ev.order
+        self.rows.append(row)
+        return 0
 
-    def _tell_account(self, account: int, t: str) -> None:
-        self.seqs[account] = self.seqs.get(account, 0) + 1
-        self.events.append((account, Event(t, "", 0, "", None, None, None, 0, 0, None, None, False, None)))
+    def _move(self, row: OrderRow, kind: int, ev: OrderEvent, payload: bytes, wall_ns: int) -> None:
+        """What the other records change besides the order's condition."""
+        if kind == rec.SENT_EV:
+            row.was_sent, row.broker_rev = 1, FIRST_REV
+        elif kind == rec.NEW_EV:
+            body = rec.read(rec.NewBody, payload)
+            row.broker_order_id = body.broker_order_id[: body.id_size]
+            self._arrived(row)
+        elif kind == rec.TRIGGERED:
+            fired = rec.read(rec.TriggeredBody, payload)
+            row.triggered, row.live_ns, row.ref_px_e9 = 1, wall_ns, fired.ref_px_e9
+            row.terms = replace(row.terms, order_qty_e9=fired.send_qty_e9)
+        elif kind == rec.RELEASED:
+            row.live_ns = wall_ns
+        elif kind == rec.PENDING_CANCEL_EV:
+            row.cancel_acct_seq, row.cancel_reason = ev.acct_seq, ev.reason
+        elif kind in (rec.CANCELED_EV, rec.EXPIRED_EV):
+            stated_e9 = rec.read(rec.DoneBody, payload).broker_cum_qty_e9
+            row.owed_qty_e9 = max(row.owed_qty_e9, stated_e9 - row.cum_qty_e9)
+            if kind == rec.CANCELED_EV and row.cancel_acct_seq == 0:
+                row.cancel_acct_seq = ev.acct_seq
+        elif kind == rec.RESTATED:
+            row.owed_qty_e9 = rec.read(rec.RestatedBody, payload).owed_qty_e9
+            self._arrived(row)
+        elif kind == rec.REQUEUED:
+            row.was_sent, row.live_ns = 0, wall_ns
+
+    def _arrived(self, row: OrderRow) -> None:
+        """The broker has it, whether or not we saw it leave (a crash may have lost `sent`)."""
+        if not row.was_sent:
+            row.was_sent, row.broker_rev = 1, FIRST_REV
+
+    def _trade(self, row: OrderRow, order: int, body: rec.TradeBody) -> None:
+        row.cost += body.last_qty_e9 * body.last_px_e9
+        row.cum_qty_e9 += body.last_qty_e9
+        still_owed_e9 = max(0, row.owed_qty_e9 - body.last_qty_e9)
+        row.owed_qty_e9 = max(still_owed_e9, body.broker_cum_qty_e9 - row.cum_qty_e9)
+        key = exec_key(order, body.exec_id[: body.exec_size])
+        self.execs[key] = Exec(body.last_qty_e9, body.last_px_e9)
+        self._arrived(row)
+
+    def _break_trade(self, row: OrderRow, order: int, body: rec.TradeCanceledBody) -> None:
+        broken = self.find_exec(order, body.exec_id[: body.exec_size])
+        if broken is not None:
+            broken.qty_e9 = 0
+        row.cost -= body.last_qty_e9 * body.last_px_e9
+        row.cum_qty_e9 -= body.last_qty_e9
+        row.owed_qty_e9 = body.owed_qty_e9
+
+    def _replace(self, row: OrderRow, kind: int, ev: OrderEvent, payload: bytes) -> None:
+        terms = rec.read_terms(payload)
+        body = rec.read(rec.ReplaceBody, payload, rec.ORDER_EVENT_BYTES + rec.TERMS_BYTES)
+        if body.ask_rev > row.ask_rev:  # the record that answers the request
+            row.ask_rev, row.ask_hash, row.ask_acct_seq = body.ask_rev, body.content_hash, ev.acct_seq
+        if kind == rec.PENDING_REPLACE_EV:
+            row.ask_qty_e9, row.ask_px_e9, row.ask_stop_px_e9 = terms.order_qty_e9, terms.px_e9, terms.stop_px_e9
+            row.ask_expire_ns, row.ask_tif, row.ask_ref_px_e9 = terms.expire_ns, terms.tif, body.ref_px_e9
+            row.ask_most_qty_e9 = max(row.ask_most_qty_e9 if row.open_asks else 0, terms.order_qty_e9)
+            row.ask_most_px_e9 = max(row.ask_most_px_e9 if row.open_asks else 0, body.ref_px_e9)
+            row.open_asks.append(body.ask_rev)
+        elif kind == rec.REPLACE_REJECTED:
+            row.open_asks = [rev for rev in row.open_asks if rev != body.ask_rev]
+        else:  # in force: it and every earlier one is answered
+            row.terms, row.ref_px_e9 = terms, body.ref_px_e9
+            row.open_asks = [rev for rev in row.open_asks if rev > body.ask_rev]
+            if row.was_sent:
+                row.broker_rev = body.ask_rev
+
+    # --- the table as bytes -------------------------------------------------------------------------------------------
+
+    def parts(self) -> list[bytes | memoryview]:
+        """Canonical bytes of the whole table in four pieces."""
+        texts = b"".join(len(text).to_bytes(4, "little") + text for text in self.texts)
+        numbers = (self.count, self.open_count, len(self.execs), len(self.texts), len(texts))
+        return [
+            b"".join(number.to_bytes(8, "little") for number in numbers),
+            texts,
+            b"".join(row.pack() for row in self.rows),
+            b"".join(EXEC.pack(*key, one.qty_e9, one.px_e9) for key, one in self.execs.items()),
+        ]
+
+    def dump(self) -> bytes:
+        """The bytes of `parts`: equal states give equal bytes."""
+        return b"".join(self.parts())
+
+    def load(self, data: bytes) -> None:
+        """Rebuild an empty table from `dump` bytes; raises ValueError when they do not fit."""
+        count, _, execs, texts, text_bytes = (int.from_bytes(data[8 * k : 8 * k + 8], "little") for k in range(5))
+        if self.rows or count > self.capacity:
+            raise ValueError(f"order table of {self.capacity} rows cannot take {count} from the snapshot")
+        at = 40
+        for _ in range(texts):
+            size = int.from_bytes(data[at : at + 4], "little")
+            self.intern(data[at + 4 : at + 4 + size])
+            at += 4 + size
+        row_bytes = rec.TERMS_BYTES + ROW.size
+        if at != 40 + text_bytes or len(data) != at + count * row_bytes + execs * EXEC.size:
+            raise ValueError("order table bytes have the wrong length")
+        self.rows = [read_row(data, at + number * row_bytes) for number in range(count)]
+        self.names = {(row.account, row.cl_ord_id): number for number, row in enumerate(self.rows)}
+        at += count * row_bytes
+        for high, low, qty_e9, px_e9 in EXEC.iter_unpack(data[at:]):
+            self.execs[high, low] = Exec(qty_e9, px_e9)

@@ -1,6 +1,7 @@
 """Twin of hotpath.quotes: one plain object for each instrument, the rules of "what qualifies as a price" in words."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from typing import Any
 
 from hotpath.ref.fixed import MAX_E9
 
@@ -84,6 +85,18 @@ class QuoteTable:
     capacity: int
     rows: list[Instrument] = field(default_factory=list)
     counters: list[dict[str, int]] = field(default_factory=list)
+    index_of: dict[str, int] = field(default_factory=dict)  # symbol -> row
+
+    @property
+    def count(self) -> int:
+        return len(self.rows)
+
+    def row_of(self, symbol: str) -> int:
+        """Row of a symbol, -1 when there is none."""
+        return self.index_of.get(symbol, -1)
+
+    def symbol_of(self, row: int) -> str:
+        return self.rows[row].symbol
 
     def add(
         self,
@@ -98,15 +111,20 @@ class QuoteTable:
         dense_quotes: bool = False,
         dense_trades: bool = False,
     ) -> int:
-        if any(at.symbol == symbol for at in self.rows):
-            raise ValueError(symbol)
+        if not symbol or symbol in self.index_of:
+            raise ValueError(f"symbol is empty or already there: {symbol!r}")
+        if not (_is_positive(tick_e9) and _is_positive(lot_e9) and 0 <= min_qty_e9 <= MAX_E9):
+            raise ValueError(f"{symbol}: tick and lot must be positive, minimum quantity not negative")
+        if max_age_ns <= 0 or outside_bps_e9 < 0 or not 0 <= asset_class <= 3:
+            raise ValueError(f"{symbol}: max_age_ns, outside_bps_e9 or asset_class out of range")
         if len(self.rows) == self.capacity:
-            raise OverflowError("instrument table is full")
+            raise OverflowError(f"instrument table is full: capacity={self.capacity}")
         dense_seq = int(dense_quotes) | int(dense_trades) << 1
         self.rows.append(
             Instrument(symbol, tick_e9, lot_e9, min_qty_e9, max_age_ns, outside_bps_e9, asset_class, dense_seq)
         )
         self.counters.append(dict.fromkeys(("quotes", "trades", *FLAG_NAMES), 0))
+        self.index_of[symbol] = len(self.rows) - 1
         return len(self.rows) - 1
 
     def _count(self, row: int, flags: int, kind: str) -> int:
@@ -210,8 +228,10 @@ class QuoteTable:
         at.is_lock_confirmed = at.is_last_outside = 0
         at.flags_quote &= ~LOCKED
 
-    def snapshot(self, row: int) -> dict[str, int | str]:
-        return asdict(self.rows[row])
+    def snapshot(self, row: int) -> dict[str, Any]:
+        """Everything known about an instrument."""
+        at = self.rows[row]
+        return {name: getattr(at, name) for name in Instrument.__slots__}
 
     def counters_of(self, row: int) -> dict[str, int]:
         return dict(self.counters[row])

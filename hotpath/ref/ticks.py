@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from hotpath.ref.fixed import PARSE_OK, parse_code
 
@@ -114,11 +114,19 @@ def _venue_ns(data: _Members) -> int:
     return trade_ms * 1_000_000
 
 
+class Table(Protocol):
+    """What the parser needs of a quote table."""
+
+    @property
+    def capacity(self) -> int: ...
+
+
 class TickParser:
     """Frames to ticks for the instruments of one quote table."""
 
-    def __init__(self, capacity: int) -> None:
-        self.capacity = capacity
+    def __init__(self, quotes: Table) -> None:
+        self.quotes = quotes
+        self.capacity = quotes.capacity
         self.feed_symbols: dict[str, int] = {}
 
     def map_symbol(self, feed_symbol: str, row: int) -> None:

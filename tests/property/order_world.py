@@ -20,8 +20,8 @@ from gateway.core.world import World
 from hotpath import frame
 from hotpath.enums import OrdStatus, Reason
 from hotpath.fixed import to_e9
-from hotpath.ref.orders import MISFIT, RECORD, REPEAT, Change, Order, Orders, Terms
 from hotpath.ticks import TickParser
+from tests.property.order_model import MISFIT, RECORD, REPEAT, Change, Order, Orders, Terms
 
 E9 = 10**9
 CENT = E9 // 100

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from hotpath.ref.orders import Order, Orders
 from tests.property.order_chooser import Chooser
+from tests.property.order_model import Order, Orders
 from tests.property.order_world import Pair
 
 HISTORIES, STEPS = 40, 500

@@ -36,7 +36,7 @@ ANSWER = b'{"result":null,"id":1}'
 FRAMES = (SPOT_QUOTE, SPOT_TRADE, USDM_QUOTE, USDM_TRADE, DEPTH, ANSWER)
 
 kernel_parser = TickParser(QuoteTable(4))
-twin_parser = twin.TickParser(4)
+twin_parser = twin.TickParser(QuoteTable(4))
 for each in (kernel_parser, twin_parser):
     each.map_symbol("BTCUSDT", 2)
     each.map_symbol("ethusdt", 3)

@@ -1,0 +1,261 @@
+"""Twin of gateway.core.views: what the state says, for people and clients. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from gateway.core.ref.state import CROCKFORD, State
+from hotpath.enums import OrdType, Pending, Side, Stp
+from hotpath.ref.fixed import from_e9
+from hotpath.ref.orders import HELD, OrderRow
+from hotpath.ref.records import Terms
+
+GUARD_ORDERS_MAX = 1500  # bytes of names in one `guard` event
+MS_NS = 1_000_000
+STATUSES = ("none", "held", "pending_new", "new", "partially_filled", "filled", "canceled", "expired", "rejected")
+STAGES = ("", "queued", "sent", "in_doubt")
+HOLDS = ("", "trigger", "parent", "open", "review")
+PENDINGS = ("null", '"cancel"', '"replace"')
+TIF_NAMES = ("day", "gtc", "opg", "ioc", "fok", "", "gtd", "cls")
+TRIGGERS = ("", "stop", "touch", "trail", "time")
+SOURCE_NAMES = ("last", "bid", "ask", "mid", "mark")
+
+
+class Views:
+    """Questions about a state."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+
+    def _row(self, order: int) -> OrderRow:
+        if order >= self.state.orders.count:
+            raise ValueError(f"order row {order} does not exist")
+        return self.state.orders.rows[order]
+
+    def order_json(self, order: int) -> bytes:
+        """The order as a snapshot states it (`OrderState`): state members and the terms in full."""
+        row = self._row(order)
+        members = [
+            f'"cl_ord_id":"{row.cl_ord_id.decode()}"', f'"order_id":"{_order_id(order)}"', f'"rev":{row.rev}',
+            f'"ord_status":"{STATUSES[row.ord_status]}"',
+        ]  # fmt: skip
+        if row.stage:
+            members.append(f'"stage":"{STAGES[row.stage]}"')
+        if row.hold:
+            members.append(f'"hold":"{HOLDS[row.hold]}"')
+        average = f'"{from_e9(row.average_px())}"' if row.cum_qty_e9 > 0 else "null"
+        members += [
+            f'"pending":{PENDINGS[row.pending]}', f'"cum_qty":"{from_e9(row.cum_qty_e9)}"',
+            f'"leaves_qty":"{from_e9(row.leaves_qty_e9)}"', f'"avg_px":{average}', f'"ask_rev":{row.ask_rev}',
+            f'"seq":{row.accepted_acct_seq}', f'"ts_ns":{row.accepted_ns}',
+        ]  # fmt: skip
+        if row.broker_order_id:
+            members.append(f'"broker_order_id":{_id_text(row.broker_order_id)}')
+        members.append(f'"order":{self._terms(row)}')
+        return ("{" + ",".join(members) + "}").encode()
+
+    def _terms(self, row: OrderRow) -> str:
+        """The `order` block: the terms in full."""
+        t, texts = row.terms, self.state.orders.texts
+        members = [
+            f'"symbol":"{self.state.quotes.symbol_of(t.instrument)}"',
+            f'"side":"{"buy" if t.side == Side.BUY else "sell"}"',
+            f'"ord_type":"{"market" if t.ord_type == OrdType.MARKET else "limit"}"',
+            f'"qty":"{from_e9(t.order_qty_e9)}"',
+        ]
+        if t.px_e9:
+            members.append(f'"px":"{from_e9(t.px_e9)}"')
+        members.append(f'"tif":"{TIF_NAMES[t.tif]}"')
+        if t.expire_ns:
+            members.append(f'"expire_ns":{t.expire_ns}')
+        members.append(f'"hours":"{"extended" if t.extended else "regular"}"')
+        if t.trigger:
+            members.append(f'"trigger":{_trigger(t)}')
+        if t.collar_bps_e9:
+            members.append(f'"collar_bps":"{from_e9(t.collar_bps_e9)}"')
+        if t.max_queue_ns >= 0:
+            members.append(f'"max_queue_ms":{t.max_queue_ns // MS_NS}')
+        members.append(f'"stp":"{"cancel_new" if t.stp == Stp.CANCEL_NEW else "allow"}"')
+        members.append(f'"reduce_only":{"true" if t.reduce_only else "false"}')
+        for name, text in (("session", texts[row.session]), ("tag", texts[row.tag]), ("signal", texts[row.signal])):
+            if text:
+                members.append(f'"{name}":{_text(text)}')
+        members.append(f'"origin":"{"external" if t.origin else "api"}"')
+        return "{" + ",".join(members) + "}"
+
+    def order(self, order: int) -> dict[str, Any]:
+        """The order's row as plain values, for the engine's slow paths."""
+        row = self._row(order)
+        terms, texts = row.terms, self.state.orders.texts
+        return {
+            "order": order, "account": row.account, "instrument": terms.instrument, "cl_ord_id": row.cl_ord_id,
+            "ord_status": row.ord_status, "stage": row.stage, "hold": row.hold, "pending": row.pending,
+            "rev": row.rev, "ask_rev": row.ask_rev, "broker_rev": row.broker_rev, "side": terms.side,
+            "ord_type": terms.ord_type, "tif": terms.tif, "order_qty_e9": terms.order_qty_e9, "px_e9": terms.px_e9,
+            "stop_px_e9": terms.stop_px_e9, "source": terms.source, "cum_qty_e9": row.cum_qty_e9,
+            "leaves_qty_e9": row.leaves_qty_e9, "owed_qty_e9": row.owed_qty_e9, "was_sent": bool(row.was_sent),
+            "avg_px_e9": row.average_px(), "reserved_qty_e9": row.reserved_qty_e9,
+            "reduce_only": bool(terms.reduce_only), "triggered": bool(row.triggered), "expire_ns": terms.expire_ns,
+            "max_queue_ns": terms.max_queue_ns, "live_ns": row.live_ns, "accepted_ns": row.accepted_ns,
+            "fire_through": bool(terms.fire_through), "accepted_acct_seq": row.accepted_acct_seq,
+            "session": texts[row.session], "tag": texts[row.tag],
+        }  # fmt: skip
+
+    def is_protective(self, account: int, cl_ord_id: bytes) -> bool:
+        """Whether the account has an order of this name that is bound to reduce."""
+        order = self.state.orders.find_row(account, cl_ord_id)
+        return order >= 0 and bool(self.state.orders.rows[order].terms.reduce_only)
+
+    def status(self, order: int) -> tuple[int, int, int]:
+        """(ord_status, stage, pending) of an order."""
+        row = self.state.orders.rows[order]
+        return row.ord_status, row.stage, row.pending
+
+    def accepted(self, order: int) -> tuple[int, int]:
+        """(account, number of its `accepted` event there) of an order."""
+        row = self.state.orders.rows[order]
+        return row.account, row.accepted_acct_seq
+
+    def terms_since(self, order: int) -> tuple[int, int]:
+        """(account, number of the event there that brought the last revision asked for) of an order; 0 without one."""
+        row = self.state.orders.rows[order]
+        return row.account, row.ask_acct_seq
+
+    def sent_rev(self, order: int) -> int:
+        """Revision in force of an order that is at, or on its way to, the broker."""
+        return self.state.orders.rows[order].rev
+
+    def open_orders(self, account: int) -> list[int]:
+        """Rows of the account's open orders, in order of acceptance."""
+        return list(self.state.open_rows[account])
+
+    def select(
+        self, account: int, instrument: int, side: int, session: bytes | None, tag: bytes | None, keep_protective: bool
+    ) -> list[int]:
+        """Open orders that a `cancel_all` with these filters means; -1, 0 and None filter nothing."""
+        texts = self.state.orders.texts
+
+        def is_meant(row: OrderRow) -> bool:
+            return (
+                (instrument < 0 or row.terms.instrument == instrument)
+                and (side == 0 or row.terms.side == side)
+                and (session is None or texts[row.session] == session)
+                and (tag is None or texts[row.tag] == tag)
+                and not (keep_protective and row.terms.reduce_only)
+                and row.pending != Pending.PENDING_CANCEL
+            )
+
+        return [order for order in self.state.open_rows[account] if is_meant(self.state.orders.rows[order])]
+
+    def _open(self) -> Iterator[tuple[int, OrderRow]]:
+        """All open orders, account by account."""
+        for account in range(len(self.state.account_names)):
+            for order in self.state.open_rows[account]:
+                yield order, self.state.orders.rows[order]
+
+    def unsettled(self) -> list[int]:
+        """Rows of all open orders that are, or may be, at a broker; queued ones included, held ones not."""
+        return [order for order, row in self._open() if row.ord_status != HELD]
+
+    def armed(self) -> list[int]:
+        """Rows of all orders that are held for a trigger."""
+        return [order for order, row in self._open() if row.is_held]
+
+    def held(self) -> dict[int, int]:
+        """instrument row -> number of orders that rest here for a trigger."""
+        return {row: self.state.held[row] for row in range(self.state.quotes.count) if self.state.held[row]}
+
+    def resting(self, instruments: set[int]) -> dict[tuple[int, int], bytes]:
+        """(account, instrument) -> names of its orders that rest there for a trigger, joined by commas; empty when they
+        do not fit one record: all of that instrument."""
+        found: dict[tuple[int, int], list[bytes]] = {}
+        for _, row in self._open():
+            if row.is_held and row.terms.instrument in instruments:
+                found.setdefault((row.account, row.terms.instrument), []).append(row.cl_ord_id)
+        texts = {key: b",".join(names) for key, names in found.items()}
+        return {key: text if len(text) <= GUARD_ORDERS_MAX else b"" for key, text in texts.items()}
+
+    def done_since(self, account: int, most: int, since_ns: int) -> list[int]:
+        """Rows of the account's done orders accepted at or after `since_ns`, newest first, at most `most`."""
+        found: list[int] = []
+        for order in reversed(self.state.all_rows[account]):
+            row = self.state.orders.rows[order]
+            if len(found) >= most or row.accepted_ns < since_ns:
+                break
+            if row.is_done:
+                found.append(order)
+        return found
+
+    def page(self, account: int, start: int, scan: int, most: int) -> tuple[list[int], int]:
+        """(rows, next start) of the account's orders from row `start` on: at most `most` of `scan`; -1 = the end."""
+        order, count = start, self.state.orders.count
+        found: list[int] = []
+        while order < min(count, start + scan) and len(found) < most:
+            if self.state.orders.rows[order].account == account:
+                found.append(order)
+            order += 1
+        return found, order if order < count else -1
+
+    def counts(self) -> dict[int, int]:
+        """Number of records of each kind since the state was built, by `hotpath.records.Kind` value."""
+        return {kind: count for kind, count in sorted(self.state.kind_counts.items()) if count}
+
+    def done(self) -> dict[tuple[int, int], int]:
+        """Orders that ended since the state was built, by (`OrdStatus`, `Reason`) value."""
+        return {how: count for how, count in sorted(self.state.done_counts.items()) if count}
+
+    def in_doubt(self) -> int:
+        """Open orders of which it is not known whether the broker has them."""
+        return self.state.doubts
+
+    def positions(self, account: int) -> list[tuple[int, int, int, int, int]]:
+        """(instrument row, pos_qty_e9, avg_px_e9, realised_e4, mark_px_e9) of the account, in order of first use."""
+        return [
+            (pair.instrument, pair.pos_qty_e9, pair.avg_px_e9, pair.realised_e4, pair.mark_px_e9)
+            for pair in self.state.gate.pairs.values()
+            if pair.account == account
+        ]
+
+    def account(self, account: int) -> dict[str, Any]:
+        """Money, exposure and limits of an account, fixed-point integers."""
+        return self.state.gate.account(account)
+
+    def acct_seq(self, account: int) -> int:
+        """Number of the account's last event."""
+        return self.state.acct_seqs[account]
+
+
+def _order_id(order: int) -> str:
+    """`O` and the order's row in Crockford base32, at least four characters."""
+    count = max(4, -(-order.bit_length() // 5))
+    return "O" + "".join(CROCKFORD[order >> 5 * place & 31] for place in reversed(range(count)))
+
+
+def _text(text: bytes) -> str:
+    """A JSON string; control characters, quotes and backslashes are escaped (RFC 8259 section 7)."""
+    return '"' + "".join(_escaped(char) for char in text.decode()) + '"'
+
+
+def _escaped(char: str) -> str:
+    if char in '"\\':
+        return "\\" + char
+    return f"\\u{ord(char):04x}" if char < " " else char
+
+
+def _id_text(text: bytes) -> str:
+    """A broker's id as a JSON string: bytes, whatever they are, stand for the characters of the same numbers."""
+    plain = (chr(byte) if 32 <= byte <= 126 and byte not in b'"\\' else f"\\u{byte:04x}" for byte in text)
+    return '"' + "".join(plain) + '"'
+
+
+def _trigger(t: Terms) -> str:
+    members = [
+        f'"kind":"{TRIGGERS[t.trigger]}"', f'"stop_px":"{from_e9(t.stop_px_e9)}"',
+        f'"source":"{SOURCE_NAMES[t.source]}"', f'"if_through":"{"fire" if t.fire_through else "reject"}"',
+        f'"on_missed":"{"rearm" if t.rearm_missed else "fire"}"',
+    ]  # fmt: skip
+    if t.max_age_ns:
+        members.append(f'"max_age_ms":{t.max_age_ns // MS_NS}')
+    members.append('"placement":"gateway"')
+    return "{" + ",".join(members) + "}"
