@@ -10,17 +10,16 @@ import msgspec
 
 from gateway.contracts.lint import StreamLint
 from gateway.contracts.requests import CancelItem, PlaceItem, ReplaceItem
+from gateway.core import COMPILED, Core
 from gateway.core.batch import Batch
 from gateway.core.intake import Intake, Refusal
 from gateway.core.reports import Reports
 from gateway.core.state import State
 from gateway.core.views import Views
 from gateway.core.watch import Watch
-from gateway.core.world import World
 from hotpath import frame
 from hotpath.enums import OrdStatus, Reason
 from hotpath.fixed import to_e9
-from hotpath.ticks import TickParser
 from tests.property.order_model import MISFIT, RECORD, REPEAT, Change, Order, Orders, Terms
 
 E9 = 10**9
@@ -47,8 +46,8 @@ def decimal(text: str | None) -> int:
     return 0 if text is None else to_e9(text)
 
 
-def new_state() -> State:
-    return State(shard=3, orders=ORDERS, accounts=ACCOUNTS, instruments=INSTRUMENTS)
+def new_state(core: Core = COMPILED) -> State:
+    return core.state(shard=3, orders=ORDERS, accounts=ACCOUNTS, instruments=INSTRUMENTS)
 
 
 @dataclass(slots=True)
@@ -63,18 +62,24 @@ class Live:
     watch: Watch
 
     @classmethod
-    def over(cls, state: State) -> Live:
-        intake = Intake(state)
+    def over(cls, state: State, core: Core = COMPILED) -> Live:
+        intake = core.intake(state)
         return cls(
-            state, intake, Reports(state), Batch(state, intake), Views(state), Watch(state, TickParser(state.quotes))
+            state,
+            intake,
+            core.reports(state),
+            core.batch(state, intake),
+            core.views(state),
+            core.watch(state, core.parser(state.quotes)),
         )
 
 
 class Pair:
     """The core and the twin; each method does one thing to both and compares."""
 
-    def __init__(self) -> None:
-        self.live = Live.over(new_state())
+    def __init__(self, core: Core = COMPILED) -> None:
+        self.core = core
+        self.live = Live.over(new_state(core), core)
         self.twin = Orders()
         self.wall_ns, self.mono_ns = 10**18, 10**9
         self.journal = bytearray()
@@ -87,7 +92,7 @@ class Pair:
         self._open_the_world()
 
     def _open_the_world(self) -> None:
-        world = World(self.live.state)
+        world = self.core.world(self.live.state)
         world.start_epoch(1, bytes(range(16)), self.wall_ns)
         for row in range(INSTRUMENTS):
             world.list_instrument(
@@ -445,7 +450,7 @@ class Pair:
 
     def compare_replay(self) -> None:
         """The records alone give the same state, to the byte."""
-        replayed = new_state()
+        replayed = new_state(self.core)
         replayed.replay(memoryview(bytes(self.journal)), 0)
         assert replayed.digest() == self.live.state.digest()
         assert replayed.dump() == self.live.state.dump()
@@ -453,7 +458,7 @@ class Pair:
 
     def restart(self) -> None:
         """Go on from a snapshot, as a new process does."""
-        loaded = new_state()
+        loaded = new_state(self.core)
         loaded.load(self.live.state.dump(), self.live.state.positions_dump())
         assert loaded.digest() == self.live.state.digest()
         assert loaded.positions_dump() == self.live.state.positions_dump()
@@ -461,4 +466,4 @@ class Pair:
             old = self.live.state.quotes.snapshot(row)
             loaded.quotes.quote(row, old["bid_px_e9"], E9, old["ask_px_e9"], E9, self.mono_ns, 0, self.mono_ns)
         self.anomalies += self.live.reports.anomalies
-        self.live = Live.over(loaded)
+        self.live = Live.over(loaded, self.core)

@@ -24,8 +24,8 @@ from hypothesis.stateful import (
 from gateway.contracts.requests import CancelItem, PlaceItem, ReplaceItem, Trigger
 from hotpath.enums import OrdStatus
 from hotpath.fixed import to_e9
-from hotpath.ref.orders import Orders
 from tests.property.order_chooser import px_text
+from tests.property.order_model import Orders
 from tests.property.order_world import ACCOUNTS, CENT, E9, INSTRUMENTS, Pair
 from tests.sim import reach
 

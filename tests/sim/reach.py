@@ -1,8 +1,8 @@
 """What runs should reach: every transition in the life of an order, every branch that the product marks.
 
-A transition is named `PLACE>EVENT` after the row of the twin's table (hotpath.ref.orders.TABLE) that the order stood in
-and the event that came, `queued>sent`. A branch is whatever the product calls `reach("name")` with. One that no seed
-reaches is a hole in the workload, and is listed.
+A transition is named `PLACE>EVENT` after the row of the model's table (tests.property.order_model.TABLE) that the
+order stood in and the event that came, `queued>sent`. A branch is whatever the product calls `reach("name")` with.
+One that no seed reaches is a hole in the workload, and is listed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from hotpath.ref.orders import DONE_STATES, TABLE
+from tests.property.order_model import DONE_STATES, TABLE
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("hotpath", "risk", "brokers", "recon", "gateway")

@@ -162,6 +162,10 @@ class Views:
         """Rows of all orders that are held for a trigger."""
         return [order for order, row in self._open() if row.is_held]
 
+    def owing(self) -> list[int]:
+        """Rows of done orders of which the broker counts more than it has told."""
+        return [order for order, row in enumerate(self.state.orders.rows) if row.is_done and row.owed_qty_e9 > 0]
+
     def held(self) -> dict[int, int]:
         """instrument row -> number of orders that rest here for a trigger."""
         return {row: self.state.held[row] for row in range(self.state.quotes.count) if self.state.held[row]}
