@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tests.sim.world import World
 
 CRASHES_MAX = 6
+STANDSTILLS_MAX = 3
 TIMER_IDLE_NS = 250 * MS  # how late the timer may be while nothing at all happens
 
 
@@ -46,6 +47,7 @@ class Node:
         self.shard: Shard | None = None
         self.link: BrokerLink | None = None
         self.crashes = 0
+        self.standstills = 0
         self._paused_until_ns = 0
         self._draw = world.kernel.rng("node")
         self._chance = world.kernel.rng("node tokens")
@@ -234,11 +236,12 @@ class Node:
         if self.crashes < CRASHES_MAX and faults.hit("node.crash"):
             self.down("crash")
             return
-        if self.is_paused:
+        if self.is_paused or self.standstills > STANDSTILLS_MAX:
             return  # one thing at a time
         if faults.hit("node.pause"):
             by_ns = draw.randrange(SECOND, 60 * SECOND)
             self._paused_until_ns = self.kernel.now_ns + by_ns
+            self.standstills += 1
             self.note("pause", by_ns)
         if faults.hit("clock.jump"):
             by_ns = draw.choice((-1, 1)) * int(SECOND * 86_400 ** (draw.randrange(1001) / 1000))
@@ -255,6 +258,7 @@ class Node:
             by_ns = draw.randrange(SECOND, 30 * SECOND)
             clock.suspend(is_asleep=True)
             self._paused_until_ns = self.kernel.now_ns + by_ns
+            self.standstills += 1
             self.note("suspend", by_ns)
             self.kernel.after(by_ns, lambda: clock.suspend(is_asleep=False))
 
