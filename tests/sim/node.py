@@ -65,6 +65,8 @@ class Node:
         self._inside = True
         try:
             call()
+            if self.shard is not None:
+                self.journal.schedule()  # compiled code hands records over without a call that we see
         except Crashed:
             self.down("crash")
         finally:
