@@ -12,6 +12,7 @@ from gateway.core.ref.batch import Batch
 from gateway.core.ref.intake import Intake
 from gateway.core.ref.reports import Reports
 from gateway.core.ref.state import State
+from gateway.core.ref.turn import Turn
 from gateway.core.ref.views import Views
 from gateway.core.ref.watch import Watch
 from gateway.core.ref.world import World
@@ -21,4 +22,5 @@ from hotpath.ref.ticks import TickParser
 READABLE = Core(
     state=cast(Any, State), world=cast(Any, World), intake=cast(Any, Intake), batch=cast(Any, Batch),
     reports=cast(Any, Reports), views=cast(Any, Views), watch=cast(Any, Watch), parser=cast(Any, TickParser),
+    turn=cast(Any, Turn),
 )  # fmt: skip

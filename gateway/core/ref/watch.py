@@ -51,14 +51,14 @@ class Watch:
         self.seen_ns = [0] * state.quotes.capacity  # the newest data so far, or since when it is watched
 
     def feed_frame(self, data: bytes, mono_ns: int, wall_ns: int) -> int:
-        """Apply one market-data frame; returns how many orders `take_fired` gives.
+        """Apply one market-data frame; returns how many orders fired: `take_fired` and `next_refused` give them.
 
         mono_ns, wall_ns: the clocks when the frame was received; ages are measured from `mono_ns`.
         """
         self.frames += 1
         self.last_frame_ns = mono_ns
         tick = self.parser.parse_py(data)
-        before = len(self.fired)
+        before = self._decided()
         row, seq, venue_ns = tick["instrument"], tick["feed_seq"], tick["venue_ns"]
         if tick["kind"] == TICK_QUOTE:
             sides = tick["bid_px_e9"], tick["bid_qty_e9"], tick["ask_px_e9"], tick["ask_qty_e9"]
@@ -74,7 +74,7 @@ class Watch:
             return 0
         for source in sources:
             self._judge(row, source, tick["qty_e9"], venue_ns, seq, mono_ns, wall_ns)
-        return len(self.fired) - before
+        return self._decided() - before
 
     def _judge(
         self, row: int, source: int, qty_e9: int, venue_ns: int, feed_seq: int, mono_ns: int, wall_ns: int
@@ -90,13 +90,17 @@ class Watch:
         if len(self.backlog) == 1:
             self.drain(mono_ns, wall_ns)
 
+    def _decided(self) -> int:
+        """Orders that fired and wait to be taken, to leave or to be refused."""
+        return len(self.fired) + len(self.refused)
+
     def sweep(self, instrument: int, mono_ns: int, wall_ns: int) -> int:
         """Judge the prices in force again (an order with `if_through: fire` was just accepted)."""
-        before = len(self.fired)
+        before = self._decided()
         feed_seq = self.state.quotes.rows[instrument].quote_seq
         for source in range(PriceSource.MARK):
             self._judge(instrument, source, 0, 0, feed_seq, mono_ns, wall_ns)
-        return len(self.fired) - before
+        return self._decided() - before
 
     def watch_from(self, mono_ns: int) -> None:
         """From now on data may be expected: what has none yet is as old as the time since."""
