@@ -22,7 +22,7 @@ cdef class Turn:
         self.state = state
         self.fanout = fanout
         self.journal = journal
-        self.writer = journal if isinstance(journal, JournalWriter) else None
+        self.writer = journal if type(journal) is JournalWriter else None      # another class may do more in `submit`
         self.mono_ns = mono_ns
         self.wall_ns = wall_ns
         self.times = times
