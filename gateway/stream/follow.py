@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import structlog
 
 from gateway.contracts import notices
 from gateway.contracts import requests as asked
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 encode = msgspec.json.Encoder().encode
 PART_ORDERS = 200  # orders in one part of a snapshot
+log = structlog.get_logger("stream")
 PUMP_EVENTS = 256  # events read from the journal in one turn
 DONE_MAX = 1_000  # done orders in a snapshot, newest first
 
@@ -103,7 +105,12 @@ class Following:
         stop = min(head, follower.next_seq + PUMP_EVENTS - 1)
         is_written = True
         while is_written and follower.next_seq <= stop:
-            text = engine.event_text(account, follower.next_seq)
+            try:
+                text = engine.event_text(account, follower.next_seq)
+            except OSError as error:  # else the client would wait for ever for its live
+                log.error("an event cannot be read", seq=follower.next_seq, why=str(error))
+                session.close(4011, "the journal cannot be read here: reconnect and resume")
+                return
             is_written = bool(text)
             if is_written:
                 session.outbox.send(text)

@@ -164,7 +164,7 @@ class LoopWorld:
         quirks = Quirks(
             latency_ns=200_000, latency_jitter_ns=3 * MS, partial_ppm=ppm("venue.partial"), is_depth_unlimited=True,
             reject_ppm=ppm("venue.reject"), swallow_ppm=ppm("link.drop_request") // 10,
-            lost_ppm=ppm("link.drop_report") // 10, duplicate_ppm=ppm("link.repeat_report"),
+            lost_answer_ppm=ppm("link.drop_report") // 2, duplicate_ppm=ppm("link.repeat_report"),
             delay_ppm=ppm("link.overtake"), delay_ns_max=200 * MS, fill_first_ppm=ppm("venue.fill_first"),
             disconnect_ppm=ppm("link.cut_mid_send") // 4,
         )  # fmt: skip
