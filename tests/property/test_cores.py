@@ -12,7 +12,7 @@ from gateway.core import COMPILED, Core
 from gateway.core.ref import READABLE
 from hotpath import records
 from hotpath.ref import records as ref_records
-from tests.property.both_cores import BOTH
+from tests.property.both_cores import BOTH, Apart
 from tests.property.order_chooser import Chooser
 from tests.property.order_world import Live, Pair, new_state
 
@@ -107,3 +107,20 @@ def _readable(part: str) -> object:
 
 def test_payloads_have_the_compiled_sizes() -> None:
     assert ref_records.payload_sizes() == records.payload_sizes()
+
+
+def test_a_readable_core_that_forgets_what_is_owed_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = READABLE.reports.canceled
+    monkeypatch.setattr(
+        READABLE.reports, "canceled", lambda self, order, cum_e9, raw, wall_ns: real(self, order, 0, raw, wall_ns)
+    )
+    with pytest.raises(Apart):
+        drive(40)
+
+
+def drive(histories: int) -> None:
+    for seed in range(histories):
+        chooser = Chooser(random.Random(seed), Lockstep())
+        for _ in range(STEPS):
+            chooser.step()
+            chooser.pair.live.state.digest()

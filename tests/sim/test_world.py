@@ -14,6 +14,11 @@ def test_a_seed_repeats_to_the_byte() -> None:
     assert run_core(5).digest == run_core(5).digest != run_core(6).digest
 
 
+def test_a_seed_gives_the_same_trace_on_the_readable_core() -> None:
+    for seed in range(10):
+        assert run_core(seed, core="readable").digest == run_core(seed).digest, seed
+
+
 def test_a_run_without_faults_is_clean_and_counts_none() -> None:
     outcome = run_core(1, faults={})
     assert outcome.violation is None and not outcome.injected and outcome.orders > 15
