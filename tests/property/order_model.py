@@ -1,4 +1,4 @@
-"""The life of an order in plain Python: the specification of hotpath.orders and of the decisions around it.
+"""The story of an order as order-api.md tells it: a model apart from both cores, whose twin is hotpath.ref.orders.
 
 Written from order-api.md, sections 5 to 7. What clients ask and what brokers say come in as calls; each answers with
 one of the words below and appends to `events` what the account would be told. Whether the limits let an order pass is
