@@ -63,7 +63,7 @@ cdef class Turn:
 
     def on_durable(self) -> None:
         """The journal has made progress."""
-        cdef uint64_t durable_seq = self.journal.durable_seq
+        cdef uint64_t durable_seq = self.writer.durable() if self.writer is not None else self.journal.durable_seq
         cdef int64_t now
         if not self.handed.empty() and self.handed.front().last_seq <= durable_seq:
             now = self.mono_ns()

@@ -54,7 +54,7 @@ class JournalWriter:
         fsync: bool = True,
         gap_ns_max: int = 1_000_000,
         slow_sync_ns: int = 2_000_000,
-        syncs_per_s_max: int = 2_500,
+        syncs_per_s_max: int = 5_000,
         fault: FaultPlan | None = None,
         files: TimedFiles | None = None,
         mono_ns: Callable[[], int] | None = None,

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from libc.stdint cimport int64_t, uint64_t, uint32_t
 from libc.string cimport memcpy
+from posix.unistd cimport read
 from hotpath.frame cimport crc32c
 
 from gateway.journal.errors import JournalError, JournalFull, JournalStopped
@@ -168,7 +169,7 @@ cdef class JournalWriter:
 
     def __cinit__(self, str directory not None, *, bytes history_id not None, int64_t position, uint64_t last_seq,
                   uint32_t epoch=0, int64_t segment_bytes=64 << 20, int64_t buffer_bytes=4 << 20, bint fsync=True,
-                  int64_t gap_ns_max=1_000_000, int64_t slow_sync_ns=2_000_000, int64_t syncs_per_s_max=2_500,
+                  int64_t gap_ns_max=1_000_000, int64_t slow_sync_ns=2_000_000, int64_t syncs_per_s_max=5_000,
                   fault=None, files=None, mono_ns=None, on_progress=None):
         if len(history_id) != 16 or segment_bytes % 4096 or not 8192 <= segment_bytes < 1 << 32:
             raise ValueError(f"bad journal options: history_id of {len(history_id)} bytes, segment_bytes={segment_bytes}")
@@ -357,11 +358,9 @@ cdef class JournalWriter:
         """Clear the eventfd and return ``durable_seq``: what the loop's reader callback calls. Never blocks."""
         if self.strands != NULL:
             return self.durable_seq
-        try:
-            os.eventfd_read(engine_of(self).event_fd)
-        except BlockingIOError:
-            return self.durable_seq     # woken for an event that an earlier call already took
-        return self.durable_seq
+        cdef uint64_t count
+        read(engine_of(self).event_fd, &count, sizeof(count))   # nothing there: an earlier call already took it
+        return engine_of(self).durable_seq.load()
 
     def close(self):
         """Drain, sync, mark the end as clean, join the threads, release the directory. Safe to call again."""
