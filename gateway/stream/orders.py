@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
 from gateway.contracts import notices
 from gateway.contracts import requests as asked
 from gateway.contracts.messages import BATCH_ITEMS_MAX
@@ -16,6 +18,7 @@ from risk.catalogue import explain, retry_of
 if TYPE_CHECKING:
     from gateway.stream.session import Session
 
+log = structlog.get_logger("orders")
 SIDES = {None: 0, "buy": 1, "sell": 2}
 DONE_MAX = 1_000  # done orders in one answer
 
@@ -200,7 +203,11 @@ class OrderRequests:
         left = self.lane.left
 
         def render() -> bytes:
-            event = engine.event_text(account, acct_seq)
+            try:
+                event = engine.event_text(account, acct_seq)
+            except OSError as error:  # among the answers of others that are let out: it must not stand in their way
+                log.error("an answer cannot be read", seq=acct_seq, why=str(error))
+                return self.session.refusal(req.id, "BUSY", in_ns, "the answer cannot be read here: ask again")
             if not event:
                 return self.session.refusal(req.id, "BUSY", in_ns, "the answer is being written: ask again")
             return engine.fanout.repeat(event[:-1], req.id, in_ns, left, engine.clock.wall_ns())

@@ -65,9 +65,11 @@ class Market:
             self._silent_until_ns = now_ns + self._draw.randint(1, 8) * SECOND
         if now_ns < self._silent_until_ns and faults.are_on:
             return
-        if symbol in self._last and faults.hit("feed.repeat"):
-            self._tell(symbol, self._last[symbol], "repeat")
-        if faults.hit("feed.stale"):
+        priced = self.world.node.priced  # that the first frame of a connection is old, nobody can tell
+        last = self._last.get(symbol, b"")
+        if (symbol, b"bookTicker" in last) in priced and last and faults.hit("feed.repeat"):
+            self._tell(symbol, last, "repeat")
+        if (symbol, True) in priced and faults.hit("feed.stale"):
             old = quote_frame(symbol, "1", "1", "2", "1", max(1, self._seq - 50), time_ms - 60_000)
             self._tell(symbol, old, "stale")
         if faults.hit("feed.crossed"):
@@ -83,4 +85,4 @@ class Market:
 
     def _tell(self, symbol: str, frame: bytes, fault: str) -> None:
         self.world.history.ticks.append(Tick(self.world.kernel.now_ns, symbol, frame, fault))
-        self.world.node.on_frame(frame)
+        self.world.node.on_frame(symbol, frame, fault)

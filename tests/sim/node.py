@@ -52,6 +52,11 @@ class Node:
         self._draw = world.kernel.rng("node")
         self._chance = world.kernel.rng("node tokens")
         self._inside = False
+        self.journal: Journal = None  # type: ignore[assignment]  # until the first start
+        self._held: list[list[Callable[[], object]]] = []  # what came while the process stood still
+        self.priced: set[tuple[str, bool]] = (
+            set()
+        )  # what the feed's present connection has shown: a quote (or a print) of
 
     # --- calls into the process --------------------------------------------------------------------------------------
 
@@ -60,7 +65,9 @@ class Node:
         if self.shard is None:
             return
         if self.kernel.now_ns < self._paused_until_ns:
-            self.at(self._paused_until_ns, call)
+            held = [call]
+            self._held.append(held)
+            self.at(self._paused_until_ns, lambda: self._go_on(held))
             return
         self._inside = True
         try:
@@ -71,6 +78,11 @@ class Node:
             self.down("crash")
         finally:
             self._inside = False
+
+    def _go_on(self, held: list[Callable[[], object]]) -> None:
+        """Make a call that waited for a process that stood still, once."""
+        if held:
+            self.enter(held.pop())
 
     def at(self, when_ns: int, call: Callable[[], object]) -> None:
         """Enter the present life at a time; nothing happens when it has ended by then."""
@@ -129,7 +141,7 @@ class Node:
         self.later(TIMER_NS, self._on_timer)
         self._every(world.config.limits.api.hb_ms * MS, shard.heartbeat)
         self._every(DAY_TIMER_NS, shard.roll_day)
-        self.later(self._draw.randrange(MS, 50 * MS), lambda: shard.on_feed(FEED, True, "connected"))
+        self.later(self._draw.randrange(MS, 50 * MS), lambda: self._feed_up(shard))
         for client in world.clients:
             client.come_back(self._draw.randrange(MS, 300 * MS))
 
@@ -176,6 +188,7 @@ class Node:
         self.life += 1
         self.shard = self.link = self.world.venue.link = None
         self._paused_until_ns = 0
+        self._held.clear()
         if what == "crash" and self._draw.random() < self.world.faults.strength("disk.lose"):
             self.world.disk.crash()
         else:
@@ -215,10 +228,12 @@ class Node:
 
     # --- market data -------------------------------------------------------------------------------------------------
 
-    def on_frame(self, frame: bytes) -> None:
+    def on_frame(self, symbol: str, frame: bytes, fault: str) -> None:
         shard = self.shard
         if shard is None or FEED not in shard.feeds_up:
             return
+        if not fault:
+            self.priced.add((symbol, b"bookTicker" in frame))
         self.enter(lambda: shard.engine.on_feed_frame(frame, self.clock.mono_ns()) if shard is self.shard else None)
 
     def feed_lost(self) -> None:
@@ -226,7 +241,11 @@ class Node:
         if shard is None:
             return
         self.enter(lambda: shard.on_feed(FEED, False, "reset"))
-        self.later(self._draw.randrange(10 * MS, 2 * SECOND), lambda: shard.on_feed(FEED, True, "connected"))
+        self.later(self._draw.randrange(10 * MS, 2 * SECOND), lambda: self._feed_up(shard))
+
+    def _feed_up(self, shard: Shard) -> None:
+        self.priced.clear()
+        shard.on_feed(FEED, True, "connected")
 
     # --- what befalls the machine ------------------------------------------------------------------------------------
 
@@ -268,6 +287,9 @@ class Node:
         """The liveness phase: the process runs, its clocks are sound."""
         self.clock.heal()
         self._paused_until_ns = 0
+        waiting, self._held = self._held, []
+        for held in waiting:
+            self.at(self.kernel.now_ns, lambda held=held: self._go_on(held))  # type: ignore[misc]
         if self.link is not None:
             self.link.heal()
 
@@ -282,6 +304,7 @@ class Journal(JournalWriter):
         self.node.maybe_crash()
         self.node.kernel.trace(f"journal {last_seq} {self.node.world.hash(blob)}")
         position = super().submit(blob, last_seq)
+        self.node.world.history.note_run(self.node.kernel.now_ns, self.node.life, blob)
         self.schedule()
         return position
 

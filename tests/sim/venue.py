@@ -55,6 +55,7 @@ class BrokerSide:
         self.link: BrokerLink | None = None
         self._draw = world.kernel.rng("venue timing")
         self.busted: list[m.Busted] = []
+        self.busts = 0  # under way: not made yet, or their report is on its way
         self._taken_ns: dict[str, int] = {}  # broker id -> when its order was taken
 
     def heal(self) -> None:
@@ -75,10 +76,15 @@ class BrokerSide:
         if type(message) is m.Busted:
             self.busted.append(message)
         if type(message) is m.Fill and faults.hit("venue.bust"):
+            self.busts += 1
             world.kernel.after(self._draw.randrange(MS, 5 * SECOND), lambda: self._bust(message.exec))
 
     def _bust(self, exec_id: str) -> None:
         self._emit(self.exchange.bust(exec_id, self.now_ns()))
+        self.world.kernel.after(SECOND, self._busted)
+
+    def _busted(self) -> None:
+        self.busts -= 1
 
     # --- market ------------------------------------------------------------------------------------------------------
 

@@ -36,6 +36,7 @@ from gateway.options import (
 from gateway.stream.keys import KeyRing, make_key
 from hotpath.enums import HaltLevel, HaltScope
 from risk.halts import HaltRefused
+from tests.sim.checkers import Judge
 from tests.sim.clients import Client
 from tests.sim.disk import DiskFaults, SimDisk
 from tests.sim.faults import Faults
@@ -108,6 +109,7 @@ class World:
         self.clients = [
             Client(self, f"k{at}", name, SECRET, shares[at]) for at, name in enumerate(ACCOUNTS)
         ]  # fmt: skip
+        self.judge = Judge(self)
         self.is_cut = False  # limits are those of a later, tighter configuration
         self.is_settling = False  # the liveness phase
         self._draw = self.kernel.rng("operator")
@@ -151,6 +153,7 @@ class World:
     def _step(self) -> None:
         kernel = self.kernel
         kernel.step()
+        self.judge.after_event()
         self.node.befall()
         if not self.node.is_paused:
             if self.faults.hit("operator.kill"):
@@ -234,6 +237,8 @@ class World:
             return f"{views.in_doubt()} in doubt, {router.waiting} waiting, {len(router.unasked)} to ask"
         if shard.engine.fanout.depth() or shard.state.has_records() or self.node.journal.durable_seq < shard.state.seq:
             return "records are not durable"
+        if self.venue.busts:
+            return f"{self.venue.busts} busts are under way"
         for client in self.clients:
             if not client.is_at_rest:
                 return f"{client.name} has {len(client.unanswered)} unanswered, {len(client.again)} to ask again"
@@ -261,6 +266,8 @@ class World:
             if client.seq != head:
                 raise Broken("I13", f"{client.name} ends at seq {client.seq}, the account at {head}")
         digest = self.node.stop()
+        self.judge.after_event()
+        self.judge.at_rest()
         self.kernel.trace(f"end {digest}")
         seq, replayed = boot.replay_all(self.config, self.disk.files())
         if replayed != digest:
