@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 PATIENCE_MAX = 5  # a question without an answer is repeated after 1, 2, 4, ... 32 times the answer time
 WORKING = (OrdStatus.NEW, OrdStatus.PARTIALLY_FILLED)
+WORKED = (OrdStatus.PENDING_NEW, *WORKING)
 LIQUIDITY = {b"M": 1, b"T": 2}
 FIRED_WAIT_NS = 1_000_000_000  # the least wait of an entry that fired: a full kernel buffer must not cost it
 ASKING_MAX = 512  # questions under way at once: a hundred thousand stops are asked about without a stall
@@ -74,6 +75,7 @@ class Router:
         self.owing: dict[int, None] = {}  # done before a restart, with fills that the broker counts and we never saw
         self.deadlines: deque[tuple[int, int]] = deque()  # (monotonic, order) in the order of sending
         self.queue_ends: list[tuple[int, int]] = []  # heap of (wall, order) of entries that wait
+        self.disputed: dict[int, int] = {}  # done here, worked there: order -> when the broker said so, its clock
         self.doubted: dict[int, int] = {}  # order -> since when it is in doubt, monotonic: no hand-over came later
         self.returned: set[int] = set()  # requeued: the risk chain runs again before they go
         self.handed_ns: dict[int, int] = {}  # order without a word yet -> when it was handed over, monotonic
@@ -417,11 +419,27 @@ class Router:
         row = self.engine.views.order(order)
         if report.found or proven:
             self.doubted.pop(order, None)
+        if not was_suspect and self._is_disputed(order, row, report):
+            self._doubt(order)
+            return
         for step in resolve(row, report, absence_proven=proven):
             self._apply(order, step, report, wall)
         if was_suspect and row["ord_status"] == OrdStatus.CANCELED:
             self.engine.intake.cancel_order(order, Reason.REQUEST, wall)  # it had fired before the client canceled it
         self._ask()
+
+    def _is_disputed(self, order: int, row: Mapping[str, Any], report: ReportState) -> bool:
+        """We have its end, the answer has it working: one that came late or twice, unless a newer one says so too."""
+        if row["ord_status"] < OrdStatus.FILLED or not report.found or report.status not in WORKED:
+            self.disputed.pop(order, None)
+            return False
+        if row["ord_status"] == OrdStatus.FILLED and report.rev > row["rev"]:
+            return False  # a revision that we do not know yet is no old news
+        before = self.disputed.pop(order, None)
+        if before is not None and report.venue_ns > before:
+            return False
+        self.disputed[order] = report.venue_ns
+        return True
 
     def _owed(self, order: int, report: ReportState) -> None:
         """Its fills came with the answer, unless the broker does not find it yet."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
+
 from brokers.ports import Execution, ReportNew, ReportState
 from gateway.core.state import State
 from hotpath.enums import OrdStatus
@@ -85,3 +87,43 @@ def test_a_doubt_that_outlives_a_second_restart_is_still_settled_by_proven_absen
         rig.engine.on_timer()
     rig.sync()
     assert rig.engine.views.in_doubt() == 0 and [ticket.order for ticket in rig.link.submitted] == [order]
+
+
+def test_an_answer_that_comes_twice_raises_no_order_from_the_dead() -> None:
+    """`working` was asked for and answered, the cancel followed; then the answer came a second time."""
+    rig = Rig()
+    rig.sync()
+    rig.up()
+    order = rig.place("a", qty="10")
+    rig.sync()
+    rig.new(order)
+    working = ReportState(
+        order=order, rev=1, venue_ns=7, raw=b"", found=True, status=OrdStatus.NEW, order_qty_e9=10 * E9,
+        leaves_qty_e9=10 * E9,
+    )  # fmt: skip
+    rig.engine.on_report(working)
+    rig.engine.reports.canceled(order, 0, b"", rig.clock.wall)
+    rig.sync()
+    for _ in range(2):
+        rig.engine.on_report(working)
+        assert rig.engine.views.order(order)["ord_status"] == OrdStatus.CANCELED
+    assert {ticket.order for ticket in rig.link.asked} == {order}
+    rig.engine.on_report(msgspec.structs.replace(working, status=OrdStatus.CANCELED, venue_ns=9))
+    assert not rig.engine.router.asking and not rig.engine.router.disputed
+
+
+def test_an_order_that_the_broker_works_by_two_answers_is_not_done() -> None:
+    rig = Rig()
+    rig.sync()
+    rig.up()
+    order = rig.place("a", qty="10")
+    rig.sync()
+    rig.new(order)
+    rig.engine.reports.canceled(order, 0, b"", rig.clock.wall)
+    rig.sync()
+    for venue_ns in (7, 9):
+        assert rig.engine.views.order(order)["ord_status"] == OrdStatus.CANCELED
+        rig.engine.on_report(
+            ReportState(order=order, rev=1, venue_ns=venue_ns, raw=b"", found=True, status=OrdStatus.NEW)
+        )
+    assert rig.engine.views.order(order)["ord_status"] == OrdStatus.NEW
