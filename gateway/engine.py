@@ -32,6 +32,7 @@ log = structlog.get_logger("engine")
 LAZY_NS = 1_000_000
 ROWS_AHEAD = 16_384  # order rows whose memory is committed before they are needed
 ROWS_A_TURN = 512
+SUSPECT_NS = 100_000_000  # how soon an end that waits for the broker's word is looked at again
 RELEASE_RUN = 16  # fired orders in one write: the first does not wait long for the last
 
 
@@ -244,6 +245,9 @@ class Engine:
                     self.state.submit_later(order)
         while (refused := watch.next_refused()) is not None:
             order, control = refused
+            if order in self.router.suspects:
+                self.router.doubt_suspect(order)
+                continue
             code = code_of(control).encode()
             self.reports.rejected(order, code, b"", b"refused when it fired", b"", self.clock.wall_ns())
         if watch.has_backlog():
@@ -312,7 +316,9 @@ class Engine:
             row = self.views.order(order)
             if row["ord_status"] >= OrdStatus.FILLED or not row["expire_ns"]:
                 continue  # done, or made good till canceled since
-            if row["expire_ns"] > wall_ns:
+            if order in self.router.suspects:  # it may be at the broker: its end must not hide it
+                self.later(SUSPECT_NS, lambda order=order: self.note_expiry(order))  # type: ignore[misc]
+            elif row["expire_ns"] > wall_ns:
                 heapq.heappush(self.expiries, (row["expire_ns"], order))
             else:
                 self.reports.end_here(order, Reason.TIF_END, wall_ns)
@@ -332,7 +338,8 @@ class Engine:
         """
         if not is_clean and not (PLANTED and is_on("trigger_twice_after_restart")):
             self.router.suspects = dict.fromkeys(self.views.armed())
-        self.router.owing = dict.fromkeys(self.views.owing())
+            self.router.doubted = dict.fromkeys(self.router.suspects, self.clock.mono_ns())
+        self.router.unheard.start(self.views.owing())
         for account in range(len(self.state.account_names)):
             for order in self.views.open_orders(account):
                 row = self.views.order(order)

@@ -30,6 +30,7 @@ from brokers.ports import (
 )
 from gateway.core.state import Op
 from gateway.plants import PLANTED, is_on
+from gateway.unheard import Unheard
 from hotpath.enums import OrdStatus, Pending, Reason, Stage
 from hotpath.ticket import Ticket
 from recon.resolve import Step, resolve
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 PATIENCE_MAX = 5  # a question without an answer is repeated after 1, 2, 4, ... 32 times the answer time
 WORKING = (OrdStatus.NEW, OrdStatus.PARTIALLY_FILLED)
 WORKED = (OrdStatus.PENDING_NEW, *WORKING)
+COUNTING = (ReportTrade, ReportCanceled, ReportExpired, ReportTradeCanceled)  # they say what is filled
 LIQUIDITY = {b"M": 1, b"T": 2}
 FIRED_WAIT_NS = 1_000_000_000  # the least wait of an entry that fired: a full kernel buffer must not cost it
 ASKING_MAX = 512  # questions under way at once: a hundred thousand stops are asked about without a stall
@@ -72,7 +74,7 @@ class Router:
         self.tries: dict[int, tuple[int, int]] = {}  # order -> (questions without an answer so far, when the first was)
         self.unasked: dict[int, None] = {}
         self.suspects: dict[int, None] = {}  # stops that may have fired before a crash: asked about first
-        self.owing: dict[int, None] = {}  # done before a restart, with fills that the broker counts and we never saw
+        self.unheard = Unheard(engine, answer_ns)
         self.deadlines: deque[tuple[int, int]] = deque()  # (monotonic, order) in the order of sending
         self.queue_ends: list[tuple[int, int]] = []  # heap of (wall, order) of entries that wait
         self.disputed: dict[int, int] = {}  # done here, worked there: order -> when the broker said so, its clock
@@ -112,6 +114,9 @@ class Router:
                 self.returned.discard(order)
                 self._wait(order)
                 continue
+            if order in self.suspects and ticket is False:  # no end before the broker's word
+                self._wait(order)
+                continue
             if ticket is False:  # a kill switch touches it
                 if self._refused(order, before, mono):
                     continue
@@ -135,6 +140,8 @@ class Router:
         for ticket in tickets if count == len(tickets) else tickets[:count]:
             order = ticket.order
             sent(order, before, after)
+            if order in self.suspects:  # it fired in this life: its own story goes on
+                del self.suspects[order], self.doubted[order]
             self.deadlines.append((due, order))
             self.handed_ns[order] = mono
         self.submitted += count
@@ -147,6 +154,9 @@ class Router:
             self.in_doubt += 1
 
     def _wait(self, order: int) -> None:
+        if order in self.suspects:  # in line it could be changed or ended here, and may be at the broker since before
+            self.doubt_suspect(order)
+            return
         row = self.engine.views.order(order)
         if row["reduce_only"]:
             self.protective.append(order)
@@ -154,6 +164,13 @@ class Router:
         self.entries[order] = None
         if (wait_ns := _wait_ns(row)) >= 0:
             heapq.heappush(self.queue_ends, (row["live_ns"] + wait_ns, order))
+
+    def doubt_suspect(self, order: int) -> None:
+        """It fired, cannot leave now, and may have left in the life before: only the broker's word may end it."""
+        since_ns = self.doubted[order]
+        self.put_in_doubt(order, b"it may have fired before the restart")
+        self.doubted[order] = since_ns
+        self.unasked[order] = None
 
     def _cancel(self, order: int) -> None:
         status, stage, pending = self.engine.views.status(order)
@@ -200,7 +217,7 @@ class Router:
         self.unasked.clear()
         if up:
             self.unasked.update(self.suspects)
-            self.unasked.update(self.owing)
+            self.unasked.update(dict.fromkeys(self.unheard))
             for order in engine.views.unsettled():
                 if order in self.suspects:
                     continue
@@ -317,7 +334,9 @@ class Router:
                 self.put_in_doubt(order, b"no answer")
                 self.unasked[order] = None
             elif status in WORKING and pending:
-                self._doubt(order)  # a cancel or replace without a word: what the broker says decides what goes again
+                self.doubt(order)  # a cancel or replace without a word: what the broker says decides what goes again
+            elif status in WORKING and views.is_unfinished(order):
+                self.doubt(order)  # it was to be done at once: its end may be lost
         while self.overdue and self.overdue[0][0] <= mono_ns:
             _, order, asked = heapq.heappop(self.overdue)
             if self.asking.get(order) == asked:
@@ -372,12 +391,17 @@ class Router:
         else:
             answer = reports.anomaly(b"report of an unknown kind", raw, wall)
         if answer < 0:
-            self._doubt(order)
+            self.doubt(order)
+        if type(report) in COUNTING:
+            self.unheard.note(order)
+        if type(report) is ReportTradeCanceled and self.engine.views.status(order)[0] == OrdStatus.FILLED:
+            self.unheard.start((order,))  # its quantity was never full, perhaps: it may work there
+            self.doubt(order)
         if order in self.cancels and self.is_open and self.engine.views.status(order)[1] != Stage.IN_DOUBT:
             del self.cancels[order]  # it waited for this word
             self._cancel(order)
 
-    def _doubt(self, order: int) -> None:
+    def doubt(self, order: int) -> None:
         """What the broker said does not fit: ask it for the whole truth."""
         if order not in self.asking and order not in self.unasked:
             self.unasked[order] = None
@@ -406,9 +430,6 @@ class Router:
         self.asking.pop(order, None)
         _, asked = self.tries.pop(order, (0, 0))  # it may answer any of the questions: count from the first
         was_suspect = order in self.suspects
-        self.suspects.pop(order, None)
-        if order in self.owing:
-            self._owed(order, report)
         since = self.doubted.get(order, asked)
         proven = asked > 0 and asked - since >= self.adapter.capabilities.horizon_ns
         for execution in report.executions:
@@ -419,13 +440,17 @@ class Router:
         row = self.engine.views.order(order)
         if report.found or proven:
             self.doubted.pop(order, None)
+            self.suspects.pop(order, None)
+        elif row["ord_status"] == OrdStatus.HELD:  # it may have fired, and the broker may not find it yet
+            self.engine.later(self.answer_ns, lambda: self.doubt(order))
         if not was_suspect and self._is_disputed(order, row, report):
-            self._doubt(order)
+            self.doubt(order)
             return
         for step in resolve(row, report, absence_proven=proven):
             self._apply(order, step, report, wall)
-        if was_suspect and row["ord_status"] == OrdStatus.CANCELED:
+        if was_suspect and report.found and row["ord_status"] == OrdStatus.CANCELED:
             self.engine.intake.cancel_order(order, Reason.REQUEST, wall)  # it had fired before the client canceled it
+        self.unheard.answered(order, asked, is_found=report.found, cum_qty_e9=report.cum_qty_e9, wall_ns=wall)
         self._ask()
 
     def _is_disputed(self, order: int, row: Mapping[str, Any], report: ReportState) -> bool:
@@ -440,13 +465,6 @@ class Router:
             return False
         self.disputed[order] = report.venue_ns
         return True
-
-    def _owed(self, order: int, report: ReportState) -> None:
-        """Its fills came with the answer, unless the broker does not find it yet."""
-        if report.found:
-            del self.owing[order]
-        else:
-            self.engine.later(self.answer_ns, lambda: self._doubt(order))
 
     def _apply(self, order: int, step: Step, report: ReportState, wall: int) -> None:
         reports, raw = self.engine.reports, report.raw
@@ -474,7 +492,7 @@ class Router:
             self.cancels[order] = None
         elif step is Step.ASK_AGAIN:
             self.deadlines.append((self.engine.clock.mono_ns() + self.answer_ns, order))
-            self.engine.later(self.answer_ns, lambda: self._doubt(order))
+            self.engine.later(self.answer_ns, lambda: self.doubt(order))
         elif step is Step.ALARM:
             reports.anomaly(b"the broker's answer does not fit the order", raw, wall)
         if self.is_open and step in (Step.RESEND_CANCEL, Step.RESEND_REPLACE):

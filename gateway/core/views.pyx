@@ -81,6 +81,16 @@ cdef class Views:
         cdef OrderRow* row = &self.state.orders.rows[order]
         return row.ord_status, row.stage, row.pending
 
+    def is_unfinished(self, uint32_t order) -> bool:
+        """Whether its broker should say more of an order soon: fills that it counts and has not told, or the end of one that
+        works there and was to be done at once."""
+        cdef OrderRow* row = &self.state.orders.rows[order]
+        if row.owed_qty_e9 > 0:
+            return True
+        if row.ord_status != OrdStatus.NEW and row.ord_status != OrdStatus.PARTIALLY_FILLED:
+            return False
+        return row.terms.ord_type == OrdType.MARKET or row.terms.tif == Tif.IOC or row.terms.tif == Tif.FOK
+
     def accepted(self, uint32_t order) -> tuple:
         """(account, number of its `accepted` event there) of an order."""
         cdef OrderRow* row = &self.state.orders.rows[order]
@@ -138,12 +148,17 @@ cdef class Views:
         return found
 
     def owing(self) -> list:
-        """Rows of done orders of which the broker counts more than it has told. Reads every row: for a start."""
+        """Rows of done orders of which the broker counts more than it has told, or that it may have filled beyond what we know:
+        a replace had no answer when they were filled, or a fill of theirs was broken. Reads every row: for a start."""
         cdef State s = self.state
         cdef uint32_t order
+        cdef OrderRow* row
         found = []
         for order in range(<uint32_t>s.orders.count):
-            if is_done(s.orders.rows[order].ord_status) and s.orders.rows[order].owed_qty_e9 > 0:
+            row = &s.orders.rows[order]
+            if row.ord_status == OrdStatus.FILLED and (row.open_asks or row.cum_qty_e9 < row.terms.order_qty_e9):
+                found.append(order)
+            elif is_done(row.ord_status) and row.owed_qty_e9 > 0:
                 found.append(order)
         return found
 

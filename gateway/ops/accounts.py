@@ -91,7 +91,10 @@ class Accounts:
         stop = min(head, after + limit)
         found: list[msgspec.Raw] = []
         for seq in range(after + 1, stop + 1):
-            text = engine.event_text(account, seq)
+            try:
+                text = engine.event_text(account, seq)
+            except OSError as error:
+                raise Refusal("JOURNAL_STOPPED", "an event cannot be read now: ask again") from error
             if not text:
                 break
             found.append(msgspec.Raw(text))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from gateway.core.ref.state import CROCKFORD, State
-from hotpath.enums import OrdType, Pending, Side, Stp
+from hotpath.enums import OrdStatus, OrdType, Pending, Side, Stp, Tif
 from hotpath.ref.fixed import from_e9
 from hotpath.ref.orders import HELD, OrderRow
 from hotpath.ref.records import Terms
@@ -112,6 +112,15 @@ class Views:
         row = self.state.orders.rows[order]
         return row.ord_status, row.stage, row.pending
 
+    def is_unfinished(self, order: int) -> bool:
+        """Whether its broker should say more of an order soon: fills that it counts and has not told, or the end of one
+        that works there and was to be done at once."""
+        row = self.state.orders.rows[order]
+        if row.owed_qty_e9 > 0:
+            return True
+        is_at_once = row.terms.ord_type == OrdType.MARKET or row.terms.tif in (Tif.IOC, Tif.FOK)
+        return is_at_once and row.ord_status in (OrdStatus.NEW, OrdStatus.PARTIALLY_FILLED)
+
     def accepted(self, order: int) -> tuple[int, int]:
         """(account, number of its `accepted` event there) of an order."""
         row = self.state.orders.rows[order]
@@ -163,8 +172,9 @@ class Views:
         return [order for order, row in self._open() if row.is_held]
 
     def owing(self) -> list[int]:
-        """Rows of done orders of which the broker counts more than it has told."""
-        return [order for order, row in enumerate(self.state.orders.rows) if row.is_done and row.owed_qty_e9 > 0]
+        """Rows of done orders of which the broker counts more than it has told, or that it may have filled beyond what
+        we know: a replace had no answer when they were filled, or a fill of theirs was broken."""
+        return [order for order, row in enumerate(self.state.orders.rows) if _is_owing(row)]
 
     def held(self) -> dict[int, int]:
         """instrument row -> number of orders that rest here for a trigger."""
@@ -263,3 +273,9 @@ def _trigger(t: Terms) -> str:
         members.append(f'"max_age_ms":{t.max_age_ns // MS_NS}')
     members.append('"placement":"gateway"')
     return "{" + ",".join(members) + "}"
+
+
+def _is_owing(row: OrderRow) -> bool:
+    if row.ord_status == OrdStatus.FILLED and (row.open_asks or row.cum_qty_e9 < row.terms.order_qty_e9):
+        return True
+    return row.is_done and row.owed_qty_e9 > 0
