@@ -24,6 +24,7 @@ from tests.sim.market import TICK_E9
 if TYPE_CHECKING:
     from tests.sim.world import World
 
+TRIES = 3  # orders placed for each that is wanted, at most: a market may refuse them for long
 ANSWER_NS = 5 * SECOND  # without an answer the client connects anew and asks again
 _encode = msgspec.json.Encoder().encode
 DONE = ("filled", "canceled", "expired", "rejected")
@@ -129,7 +130,9 @@ class Client:
         self.orders: dict[str, dict[str, Any]] = {}  # by name: the last event seen of it
         self.unanswered: dict[int, Asked] = {}
         self.again: list[Asked] = []  # to be asked again on the next connection
-        self.left = orders
+        self.left = orders  # to be placed; one that is refused is made up for
+        self.placed = 0
+        self._tries = TRIES * orders
         self._next_id = 0
         self._is_coming = False
         self._logged_in = False
@@ -249,6 +252,8 @@ class Client:
         asked.answer = message
         if message["t"] == "err" and message["code"] in ("BUSY", "JOURNAL_STOPPED", "DRAINING", "RATE_LIMITED"):
             self.world.kernel.after(200 * MS, lambda: self._repeat(asked))
+        elif message["t"] == "err" and asked.kind == "place" and self.left >= 0 and self.placed < self._tries:
+            self.left += 1
 
     def _repeat(self, asked: Asked) -> None:
         """The same request under a new number: the name makes it one."""
@@ -320,7 +325,7 @@ class Client:
                 wire = self.wire
                 wire.is_stuck = True
                 world.kernel.after(draw.randrange(SECOND, 10 * SECOND), wire.unstick)
-        world.kernel.after(draw.randrange(20 * MS, 400 * MS) * world.pace, self._act)
+        world.kernel.after(draw.randrange(20 * MS, 260 * MS) * world.pace, self._act)
 
     def _choose(self) -> Callable[[], None]:
         roll = self.draw.random()
@@ -335,9 +340,9 @@ class Client:
     def _place(self) -> None:
         draw, faults = self.draw, self.world.faults
         self.left -= 1
-        number = len(self.orders) + self.left
+        self.placed += 1
         fields = self._terms()
-        fields["cl_ord_id"] = f"{self.name}-{number}-{draw.randrange(10_000)}"
+        fields["cl_ord_id"] = f"{self.name}-{self.placed}-{draw.randrange(10_000)}"
         self.ask("place", fields)
         if faults.hit("client.repeat"):
             self.ask("place", fields)
@@ -356,23 +361,18 @@ class Client:
         if kind < 0.45:
             fields |= {"ord_type": "limit", "px": from_e9(mid - sign * draw.randint(-8, 25) * TICK_E9)}
             fields["tif"] = draw.choice(("gtc", "gtc", "day", "ioc", "fok", "gtd"))
-            if fields["tif"] == "gtd":
-                fields["expire_ns"] = world.node.clock.wall_ns() + draw.randrange(SECOND, 20 * SECOND)
         elif kind < 0.6:
             fields |= {"ord_type": "market", "tif": draw.choice(("ioc", "gtc"))}
         else:
             stop = mid + sign * draw.randint(3, 40) * TICK_E9
-            fields |= {"ord_type": "market", "tif": "gtc", "reduce_only": draw.random() < 0.4}
-            if draw.random() < 0.75:
-                fields["trigger"] = {
-                    "kind": "stop",
-                    "stop_px": from_e9(stop),
-                    "if_through": draw.choice(("reject", "fire")),
-                }
-            else:
-                offset = from_e9(draw.randint(5, 40) * TICK_E9)
-                fields["trigger"] = {"kind": "trail", "trail": {"amount": offset}}
-        if draw.random() < 0.3:
+            fields |= {"ord_type": "market", "reduce_only": draw.random() < 0.4}
+            fields["tif"] = draw.choice(("gtc", "gtc", "gtc", "day", "gtd"))
+            fields["trigger"] = {
+                "kind": "stop", "stop_px": from_e9(stop), "if_through": draw.choice(("reject", "fire")),
+            }  # fmt: skip
+        if fields["tif"] == "gtd":
+            fields["expire_ns"] = world.node.clock.wall_ns() + draw.randrange(SECOND, 20 * SECOND)
+        if draw.random() < 0.5:
             fields["max_queue_ms"] = draw.choice((50, 1_000, 60_000))
         return fields
 

@@ -1,17 +1,20 @@
 """The catalogue of faults: what each does, how strong it may be, and what a seed draws (reliability.md, section 4).
 
 *Swarm*: a seed turns each fault on or off and draws its own strength, since faults that are always on hide each other.
+What a seed draws of a fault is a hash of the two alone: a row more, or a row elsewhere, changes no seed.
 A new fault is one row of `CATALOGUE` and one `faults.hit("name")` (or `strength`) where it takes effect.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from random import Random
 
 from tests.sim.kernel import Kernel
+
+HALF = 1 << 32  # of the hash of 64 bits: one half says whether, the other how strong
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,7 @@ CATALOGUE: dict[str, Fault] = {
         Fault("link.repeat_request", "a message reaches the broker twice", "message", 0.3, (0.05, 0.3), 0.3, "I2"),
         Fault("link.repeat_report", "a report comes twice", "message", 0.4, (0.05, 0.3), 0.3, "I4 I5"),
         Fault("link.delay", "a message takes 2 to 200 ms longer", "message", 0.5, (0.1, 0.5), 1.0, "I3 I9"),
+        Fault("link.linger", "bytes are on their way for up to 2.5 s", "message", 0.3, (0.02, 0.1), 0.3, "I2 I3 I11"),
         Fault("link.overtake", "a report overtakes those before it", "message", 0.4, (0.1, 0.34), 0.5, "I3 I4 I9"),
         Fault("link.outage", "the link goes down for 50 ms to 10 min", "message", 0.4, (0.01, 0.03), 0.1, "I2 I23"),
         Fault("link.cut_mid_send", "bytes leave, then the link is reset", "request", 0.3, (0.02, 0.1), 0.3, "I2 I3"),
@@ -117,8 +121,7 @@ class Faults:
 
     def __init__(self, kernel: Kernel, wanted: Mapping[str, float | bool] | None = None) -> None:
         """wanted: exactly these faults and no other; None draws from the seed. Raises FaultError."""
-        draw = kernel.rng("faults")
-        self.strengths = _draw(draw) if wanted is None else checked(wanted)
+        self.strengths = _draw(kernel.seed) if wanted is None else checked(wanted)
         self.injected: Counter[str] = Counter()
         self.are_on = True  # false in the liveness phase
         self._streams = {name: kernel.rng(f"fault/{name}") for name in CATALOGUE if self.strengths.get(name)}
@@ -140,11 +143,11 @@ class Faults:
         self.injected[name] += 1
 
 
-def _draw(draw: Random) -> dict[str, float]:
+def _draw(seed: int) -> dict[str, float]:
     strengths = {}
     for fault in CATALOGUE.values():
-        is_on = draw.random() < fault.share
-        strength = draw.choice(fault.strengths)
-        if is_on:
-            strengths[fault.name] = strength
+        drawn = int.from_bytes(hashlib.blake2b(f"{seed}/{fault.name}".encode(), digest_size=8).digest())
+        is_on, at = divmod(drawn, HALF)
+        if is_on < fault.share * HALF:
+            strengths[fault.name] = fault.strengths[at % len(fault.strengths)]
     return strengths

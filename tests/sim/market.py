@@ -53,7 +53,7 @@ class Market:
             world.venue.print(symbol, mid, size)
             frame = trade_frame(symbol, from_e9(mid), from_e9(size), self._seq, time_ms, is_buyer_maker=False)
         self._send(symbol, frame, mid, time_ms)
-        world.kernel.after(draw.randint(20, 120) * MS * world.pace, lambda: self._move(symbol))
+        world.kernel.after(draw.randint(40, 180) * MS * world.pace, lambda: self._move(symbol))
 
     def _send(self, symbol: str, frame: bytes, mid: int, time_ms: int) -> None:
         """What the gateway gets instead of the frame, or besides it."""

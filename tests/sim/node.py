@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 CRASHES_MAX = 6
 STANDSTILLS_MAX = 3
+BEFALLS = ("node.crash", "node.pause", "clock.jump", "clock.leap", "clock.freeze", "clock.suspend")
 TIMER_IDLE_NS = 250 * MS  # how late the timer may be while nothing at all happens
 
 
@@ -54,9 +55,8 @@ class Node:
         self._inside = False
         self.journal: Journal = None  # type: ignore[assignment]  # until the first start
         self._held: list[list[Callable[[], object]]] = []  # what came while the process stood still
-        self.priced: set[tuple[str, bool]] = (
-            set()
-        )  # what the feed's present connection has shown: a quote (or a print) of
+        self.priced: set[tuple[str, bool]] = set()  # (symbol, a quote or a print) that the feed's connection has shown
+        self._is_befallen = any(world.faults.strength(name) for name in BEFALLS)
 
     # --- calls into the process --------------------------------------------------------------------------------------
 
@@ -251,9 +251,9 @@ class Node:
 
     def befall(self) -> None:
         """After each event of the run: what may happen to the process and its clocks."""
-        faults, draw, clock = self.world.faults, self._draw, self.clock
-        if self.shard is None:
+        if self.shard is None or not self._is_befallen:
             return
+        faults, draw, clock = self.world.faults, self._draw, self.clock
         if self.crashes < CRASHES_MAX and faults.hit("node.crash"):
             self.down("crash")
             return

@@ -56,6 +56,7 @@ class BrokerSide:
         self._draw = world.kernel.rng("venue timing")
         self.busted: list[m.Busted] = []
         self.busts = 0  # under way: not made yet, or their report is on its way
+        self._acked: set[str] = set()  # broker ids whose order was acknowledged, or filled before that
         self._taken_ns: dict[str, int] = {}  # broker id -> when its order was taken
 
     def heal(self) -> None:
@@ -70,6 +71,11 @@ class BrokerSide:
         world.history.facts.append(Fact(world.kernel.now_ns, message))
         world.kernel.trace(f"fact {_encode(message).decode()}")
         faults = world.faults
+        if type(message) is m.Ack:
+            self._acked.add(message.id)
+        if type(message) is m.Fill and message.id not in self._acked and faults.strength("venue.fill_first"):
+            faults.count("venue.fill_first")
+            self._acked.add(message.id)
         for name, kind in (("venue.partial", m.Fill), ("venue.reject", m.Rejected)):
             if type(message) is kind and faults.strength(name) and getattr(message, "leaves", "1") != "0":
                 faults.count(name)
@@ -282,6 +288,8 @@ class BrokerLink:
         delay_ns = draw.randrange(MS // 10, 2 * MS)
         if faults.hit("link.delay"):
             delay_ns += draw.randrange(2 * MS, 200 * MS)
+        if faults.hit("link.linger"):
+            delay_ns += draw.randrange(200 * MS, 2500 * MS)
         due_ns = self._out_floor_ns = max(self._out_floor_ns, world.kernel.now_ns + delay_ns)
         world.kernel.at(due_ns, lambda: world.venue.receive(line, self.life))
         if faults.hit("link.repeat_request"):
@@ -303,7 +311,10 @@ class BrokerLink:
         due_ns = kernel.now_ns + delay_ns + draw.randrange(MS // 10, 2 * MS)
         if faults.hit("link.delay"):
             due_ns += draw.randrange(2 * MS, 200 * MS)
-        if faults.hit("link.overtake") or delay_ns:
+        is_late = faults.hit("link.linger")
+        if is_late:
+            due_ns += draw.randrange(200 * MS, 2500 * MS)
+        if faults.hit("link.overtake") or delay_ns or is_late:
             due_ns += draw.randrange(2 * MS, 200 * MS)  # those after it do not wait for it
         else:
             due_ns = self._back_floor_ns = max(self._back_floor_ns, due_ns)

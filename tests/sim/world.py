@@ -50,7 +50,7 @@ from tests.sim.venue import KEY, BrokerSide
 
 SYMBOLS = ("BTC", "ETH")
 ACCOUNTS = ("A0", "A1")
-ORDERS = 30
+ORDERS = 40
 SECRET = bytes(32)
 EVENTS_MIN = 600  # of the safety phase
 SAFETY_NS_MAX = 240 * SECOND
@@ -235,6 +235,8 @@ class World:
             return f"the link is not open: {len(router.asking)} asked, {len(router.unasked)} to ask"
         if views.in_doubt() or router.waiting or router.unasked or router.asking:
             return f"{views.in_doubt()} in doubt, {router.waiting} waiting, {len(router.unasked)} to ask"
+        if len(router.unheard):
+            return f"{len(router.unheard)} orders of which the broker should say more"
         if shard.engine.fanout.depth() or shard.state.has_records() or self.node.journal.durable_seq < shard.state.seq:
             return "records are not durable"
         if self.venue.busts:
