@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import Callable
 from random import Random
 from typing import cast
@@ -23,6 +25,9 @@ from hotpath.ticket import Ticket
 FULL_RETRY_S = 0.001  # nothing tells when a full kernel buffer that we do not own has room
 SILENT_HEARTBEATS_MAX = 3
 AHEAD_MAX = 100_000
+# A dial to a local port where nobody listens may be given that port as its own, and TCP then connects it to itself.
+# Kept, or closed in the usual way (a minute of TIME_WAIT), it would hold the venue's port against the venue.
+RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 PATIENT_CODES = frozenset({"AUTH", "REPLACED"})  # trying again soon cannot help
 
 
@@ -63,8 +68,13 @@ class Wire(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=0)
-        self._fd = transport.get_extra_info("socket").fileno()
+        end = transport.get_extra_info("socket")
+        self._fd = end.fileno()
         self._is_open = True
+        name = transport.get_extra_info("sockname")
+        if name and name == transport.get_extra_info("peername"):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_AT_CLOSE)
+            self.abort("connected to itself: nobody listens there")
 
     def data_received(self, data: bytes) -> None:
         lines = (self._rest + data).split(b"\n") if self._rest else data.split(b"\n")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from types import TracebackType
 from typing import IO, Any, Self
 
@@ -31,6 +33,9 @@ order_burst = 4000
 msg_rate_per_s = 4000
 msg_burst = 8000
 """
+EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
+PORT_MIN = 12_000
+PORT_TRIES = 50
 SYMBOLS = (
     ("BTCUSDT", "0.1", "0.001"), ("ETHUSDT", "0.01", "0.001"), ("SOLUSDT", "0.01", "0.01"), ("XRPUSDT", "0.0001", "1"),
 )  # fmt: skip
@@ -63,6 +68,24 @@ class Plan:
         parts += [_key(name, ("read", "cancel", "ops"), "*") for name in OPS_KEYS]
         parts.append(self.extra)
         return "\n".join(parts)
+
+
+def lasting_port() -> int:
+    """A free port for a server that is killed and started again; 0, for any, where the system keeps none apart.
+
+    Ports of the range that outgoing connections draw from are not safe: while the server is down a client that tries
+    to reach it may be given the very port, connects to itself (TCP allows that), and the server cannot come back.
+    """
+    first = int(EPHEMERAL.read_text().split()[0]) if EPHEMERAL.exists() else 0
+    for port in Random().sample(range(PORT_MIN, first), PORT_TRIES) if first >= PORT_MIN + PORT_TRIES else ():
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError:  # somebody's
+                continue
+        return port
+    return 0
 
 
 def _key(name: str, scopes: Sequence[str], account: str) -> str:
@@ -137,6 +160,8 @@ class Deployment:
 
     async def start_gateway(self) -> dict[str, Any]:
         """Start it (again, on the ports that it had); returns its ready line."""
+        self.ws_port = self.ws_port or lasting_port()
+        self.http_port = self.http_port or lasting_port()
         settings = [
             self._feed,
             f"broker.sim.address=tcp://{HOST}:{self.order_port}",

@@ -14,6 +14,7 @@ from random import Random
 
 from picows import WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
+from gateway.feeds.dial import local_socket
 from gateway.feeds.health import FeedHealth
 
 STREAMS_MAX = 1024
@@ -201,7 +202,9 @@ class BinanceFeed:
         connection = _Connection(self, self._mono_ns())
         try:
             async with asyncio.timeout(CONNECT_MS_MAX / 1000):
-                await ws_connect(lambda: connection, self.url, max_frame_size=FRAME_BYTES_MAX)
+                await ws_connect(
+                    lambda: connection, self.url, socket_factory=local_socket, max_frame_size=FRAME_BYTES_MAX
+                )
         except (OSError, TimeoutError, WSError) as error:
             if self._active is None:
                 self.health.cause = f"{type(error).__name__}: {error}"

@@ -13,6 +13,7 @@ from backstay._wire.notices import Err, Hello, Welcome
 from backstay._wire.requests import Auth
 from backstay.clock import ServerClock
 from backstay.credentials import Credentials
+from backstay.dial import local_socket
 from backstay.errors import Refused
 
 SUBPROTOCOL = "backstay.v1.json"
@@ -150,6 +151,7 @@ async def open_socket(
             lambda: SocketLink(on_frame, clock, tap),
             url,
             ssl_context=ssl_context,
+            socket_factory=local_socket,
             websocket_handshake_timeout=LOGIN_S,
             max_frame_size=FRAME_BYTES_MAX,
             extra_headers={"Sec-WebSocket-Protocol": SUBPROTOCOL},
