@@ -143,13 +143,15 @@ def sign(secret: bytes, aud: str, nonce: str, key: str, session: str) -> str:
 async def connect(url: str, *, offer: Sequence[str] = (JSON,), pongs: bool = True) -> RawClient:
     """An open connection that has not logged in; one that does not answer pings without `pongs`."""
     client = RawClient(binary=offer[0] == MSGPACK)
-    await ws_connect(
+    _, listener = await ws_connect(
         lambda: client,
         url,
         extra_headers={"Sec-WebSocket-Protocol": ", ".join(offer)},
         max_frame_size=1 << 24,
         enable_auto_pong=pongs,
     )
+    if listener is not client:  # lost in the handshake: the library returns as if all were well
+        raise ConnectionError("closed in the handshake")
     return client
 
 
