@@ -50,7 +50,7 @@ from tests.sim.venue import KEY, BrokerSide
 
 SYMBOLS = ("BTC", "ETH")
 ACCOUNTS = ("A0", "A1")
-ORDERS = 40
+ORDERS = 43
 SECRET = bytes(32)
 EVENTS_MIN = 600  # of the safety phase
 SAFETY_NS_MAX = 240 * SECOND

@@ -58,6 +58,8 @@ class Judge:
         self.durable_seq = 0  # last record that is known to be on disk
         self.checkers: list[Any] = [make(self) for make in CHECKERS]
         self._places = dict.fromkeys(LISTS, 0)
+        self._lists = [getattr(self.history, name) for name in LISTS]  # they only grow
+        self._told = 0  # items of all of them
         self._seen = 0  # records
         self._calls = {name: self._methods(f"on_{name}") for name in (*LISTS, "change", "lost")}
         self._steps = self._methods("step")
@@ -78,10 +80,11 @@ class Judge:
             self._seen += 1
         if (journal := node.journal) is not None:  # that of a life which has just ended, too
             self.durable_seq = max(self.durable_seq, journal.durable_seq)
-        for name in LISTS:
-            items = getattr(self.history, name)
-            if self._places[name] < len(items):
-                self._tell(name, items)
+        if (count := sum(map(len, self._lists))) > self._told:  # most events bring nothing new
+            self._told = count
+            for name, items in zip(LISTS, self._lists, strict=True):
+                if self._places[name] < len(items):
+                    self._tell(name, items)
         for step in self._steps:
             step()
 
