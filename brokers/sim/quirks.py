@@ -62,7 +62,7 @@ class Delivery:
         quirks = self.quirks
         if self.hits(quirks.lost_ppm):
             return
-        if self.hits(quirks.lost_answer_ppm) and isinstance(message, m.Ack | m.Rejected):
+        if isinstance(message, m.Ack | m.Rejected) and self.hits(quirks.lost_answer_ppm):
             return
         delay_ns = quirks.latency_ns
         if quirks.latency_jitter_ns:

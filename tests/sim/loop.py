@@ -42,6 +42,8 @@ class SimLoop(asyncio.AbstractEventLoop):
         self.clock = clock
         self.is_dead = False
         self.is_paused = False
+        self.read_bytes_max = 1 << 30  # at once, from one connection; a slow reader takes few, and rests after them
+        self.read_gap_ns = 0
         self.steps = 0
         self.tasks: list[asyncio.Task[Any]] = []  # kept: a dropped process must not run its tasks' clean-up
         self._root = Context()

@@ -39,7 +39,9 @@ def disk_of(kernel: Kernel, faults: Faults) -> SimDisk:
 class SteppedJournal:
     """The writer of one life. Whatever is not about its steps is the native writer's own."""
 
-    def __init__(self, inner: JournalWriter, loop: SimLoop) -> None:
+    def __init__(self, inner: JournalWriter, loop: SimLoop, note: Callable[[memoryview], None]) -> None:
+        """note: is told each run of records that is handed over."""
+        self.note = note
         self.inner = inner
         self.loop = loop
         self.on_progress: Callable[[], None] | None = None
@@ -51,6 +53,7 @@ class SteppedJournal:
 
     def submit(self, blob: memoryview, last_seq: int) -> int:
         position = self.inner.submit(blob, last_seq)
+        self.note(blob)
         self.loop.kernel.trace(f"journal {last_seq} {hash_of(blob)}")
         self._want_step()
         return position
@@ -90,7 +93,10 @@ def hash_of(blob: memoryview) -> int:
 class SimMachine:
     """`gateway.ports.Machine` of one life of the gateway's process."""
 
-    def __init__(self, loop: SimLoop, clock: NodeClock, disk: SimDisk) -> None:
+    def __init__(
+        self, loop: SimLoop, clock: NodeClock, disk: SimDisk, note: Callable[[memoryview], None]
+    ) -> None:  # fmt: skip
+        self.note = note
         self.loop = loop
         self.clock = clock
         self.files = disk.files()
@@ -110,7 +116,7 @@ class SimMachine:
             gap_ns_max=config.journal.commit_gap_us_max * 1_000, files=self.files, mono_ns=self.clock.mono_ns,
             on_progress=lambda: self.journal.told() if self.journal is not None else None,
         )  # fmt: skip
-        self.journal = SteppedJournal(inner, self.loop)
+        self.journal = SteppedJournal(inner, self.loop, self.note)
         return self.journal  # type: ignore[return-value]  # what is not about its steps is the writer's own
 
     def watch(self, journal: Any, call: Callable[[], None] | None) -> None:

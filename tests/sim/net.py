@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Address = tuple[str, int]
 READ_BYTES_MAX = 65_536  # as much as a real loop reads at once
+LONG_NS = 2_000_000  # delays of up to that much and more are a fault
 LOW_SHARE = 4  # the low-water mark is the high one divided by this, as in asyncio
 SYN_NS_MAX = 127_000_000_000  # a connect that nobody answers ends with the system's own patience
 FIN, RST = b"", None  # what travels besides data
@@ -47,6 +48,7 @@ class Link:
         self.rng = net.kernel.rng(f"link {name}")
         self.is_dead = False  # nothing arrives, nobody is told: half-open
         self.is_refusing = False
+        self.is_full = False  # the client's kernel takes no bytes
         self.is_traced = True  # false where the real machine shows in what is said (its memory, its disk's times)
         self.stalled = [False, False]  # by direction: 0 is towards the server
         self.ends: list[SimTransport] = []
@@ -55,11 +57,12 @@ class Link:
     def delay_ns(self) -> int:
         """The time that the next piece takes."""
         low, high = self.habits.delay_ns
+        if high >= LONG_NS:
+            self.net.count("link.delay", 1)
         return low + self.rng.randrange(max(1, high - low))
 
     def reset(self) -> None:
         """Break every connection: what was under way is lost from a random byte on."""
-        self.net.count("net_reset", len(self.ends) // 2)
         for end in list(self.ends):
             end.lose_flight()
             end.break_off(ConnectionResetError("connection reset by the network"))
@@ -71,18 +74,24 @@ class Link:
 
     def go_silent(self) -> None:
         """Nothing arrives any more and neither side is told; what was sent is lost, and the connections with it."""
-        self.net.count("net_half_open", 1)
         self.is_dead = True
         for end in self.ends:
             end.is_doomed = True
 
     def stall(self, direction: int) -> None:
         """One way stands still; nothing is lost."""
-        self.net.count("net_stall", 1)
         self.stalled[direction] = True
+
+    def fill(self, *, is_full: bool) -> None:
+        """The client's kernel takes no bytes any more, or takes them again."""
+        self.is_full = is_full
+        if not is_full:
+            for end in list(self.ends):
+                end.loop.post(end.on_read, 0)
 
     def heal(self) -> None:
         """All is well again: stalled bytes arrive, doomed connections break at last."""
+        self.fill(is_full=False)
         self.is_dead = self.is_refusing = False
         self.stalled = [False, False]
         held, self.held = self.held, []
@@ -346,6 +355,8 @@ class SimTransport(asyncio.Transport):
 
     def _send(self) -> None:
         """Move what fits into the window onto the wire."""
+        if self.link.is_full and self.direction == 0:
+            return
         room = self.link.habits.window_bytes - self.unread_bytes
         size = min(room, len(self._buffer))
         if size > 0:
@@ -360,18 +371,18 @@ class SimTransport(asyncio.Transport):
         link, rng = self.link, self.link.rng
         habits = link.habits
         if habits.reset_ppm and rng.randrange(1_000_000) < habits.reset_ppm:
-            link.net.count("net_reset_mid_frame", 1)
+            link.net.count("net.reset", 1)
             self._post(data[: rng.randrange(len(data))], link.delay_ns())
             self._post(RST, 0)
             self.kernel.at(self._arrival_ns, lambda: self.break_off(ConnectionResetError("reset in mid-frame")))
             return
         if habits.trickle_ppm and rng.randrange(1_000_000) < habits.trickle_ppm:
-            link.net.count("net_trickle", 1)
+            link.net.count("net.trickle", 1)
             step = max(1, len(data) // (2 + rng.randrange(30)))
             for at in range(0, len(data), step):
                 self._post(data[at : at + step], habits.trickle_ns if at else link.delay_ns())
         elif habits.split_ppm and len(data) > 1 and rng.randrange(1_000_000) < habits.split_ppm:
-            link.net.count("net_split", 1)
+            link.net.count("net.split", 1)
             at = 1 + rng.randrange(len(data) - 1)
             self._post(data[:at], link.delay_ns())
             self._post(data[at:], link.delay_ns())
@@ -454,7 +465,10 @@ class SimTransport(asyncio.Transport):
     def _want_pump(self) -> None:
         if self._inbox and not self._is_pump_due and self._protocol is not None:
             self._is_pump_due = True
-            self.loop.post(self._pump)
+            if gap_ns := self.loop.read_gap_ns:
+                self.kernel.after(gap_ns, lambda: self.loop.post(self._pump))
+            else:
+                self.loop.post(self._pump)
 
     def _pump(self) -> None:
         """Give the protocol what is there (runs in the owner's loop)."""
@@ -467,9 +481,13 @@ class SimTransport(asyncio.Transport):
                 self.close()
             return
         size, parts = 0, []
-        while self._inbox and self._inbox[0] and size < READ_BYTES_MAX:
+        most = min(READ_BYTES_MAX, self.loop.read_bytes_max)
+        while self._inbox and self._inbox[0] and size < most:
             part = self._inbox.popleft()
             assert part is not None
+            if size + len(part) > most:
+                self._inbox.appendleft(part[most - size :])
+                part = part[: most - size]
             parts.append(part)
             size += len(part)
         if self.link.is_traced:

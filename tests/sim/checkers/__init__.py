@@ -7,7 +7,7 @@ history in tests/sim/test_checkers.py, and a planted bug in tests/sim/plants.py 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tests.sim.checkers import (
@@ -50,13 +50,14 @@ LISTS = ("lives", "reached", "facts", "acts", "ticks", "asked", "heard", "links"
 class Judge:
     """All checkers of one run, and what they share: the journal's records and the venue's ledger, folded."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, checkers: Sequence[Any] = CHECKERS) -> None:
+        """checkers: those whose history the world keeps."""
         self.world = world
         self.history = world.history
         self.journal = Journal()
         self.ledger = Ledger()
         self.durable_seq = 0  # last record that is known to be on disk
-        self.checkers: list[Any] = [make(self) for make in CHECKERS]
+        self.checkers: list[Any] = [make(self) for make in checkers]
         self._places = dict.fromkeys(LISTS, 0)
         self._lists = [getattr(self.history, name) for name in LISTS]  # they only grow
         self._told = 0  # items of all of them
