@@ -37,22 +37,19 @@ class Story:
         self.open: dict[str, str] = {}  # orders without an end, and their status
         self.broker_ids: dict[str, set[str]] = {}  # of each order, as its `sent` events name them
         self.rows: dict[int, str] = {}  # number of each order, which its id at the broker carries, to its name
-        self.doubted: set[str] = set()  # orders whose client was told that the outcome was not known
-        self.corrected: set[str] = set()  # as found at the venue: stops that fired just before a kill
+        self.suspected: set[str] = set()  # orders whose client was told, without a `sent`, that the venue may have them
         self.pos_qty = Decimal(0)
 
     def take(self, event: Heard) -> None:
         name = event.cl_ord_id
         self.kinds[event.t] += 1
+        if event.t in ("in_doubt", "restated", "triggered"):  # a stop may have fired just before the kill
+            self.suspected.add(name)
         if event.t == "accepted":
             self.accepted[name] += 1
             self.rows[row_of(event.order_id)] = name
         elif event.t == "triggered":
             self.triggered[name] += 1
-        elif event.t == "in_doubt":
-            self.doubted.add(name)
-        elif event.t == "restated":
-            self.corrected.add(name)
         elif event.t == "trade":
             self.execs[event.exec_id] += 1
             self.pos_qty = Decimal(event.pos_qty)
@@ -129,7 +126,7 @@ def judge(records: list[Record], stories: dict[str, Story], ledger: Ledger, repl
 
     `replayed`: digest of the stream that each account's second reader saw.
     Returns how many orders of the venue no `sent` event names: the client of each was told of the doubt, or of a stop
-    that was found to have fired.
+    that fired.
     """
     for record in records:
         _judge_account(record, stories[record.account], replayed[record.account])
@@ -170,8 +167,7 @@ def _judge_ids(stories: dict[str, Story], ledger: Ledger) -> int:
         story, name = owners[row]
         named = story.broker_ids.get(name, set())
         assert named <= {id}, f"{name} is {id} at the venue and was told to be {named}"
-        was_told = name in story.doubted or name in story.corrected
-        assert named or was_told, f"{name} is {id} at the venue, and nobody was told that it might be"
+        assert named or name in story.suspected, f"{name} is {id} at the venue, and nobody was told that it might be"
         unnamed += not named
     assert len(journals) <= 1, f"ids of more than one journal: {journals}"
     for story in stories.values():

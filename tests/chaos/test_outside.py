@@ -110,9 +110,10 @@ def test_a_sound_past_passes(tmp_path: Path) -> None:
     assert Case(tmp_path).verdict() == 1  # f-2: at the venue, without a sent record
 
 
-def test_a_stop_whose_firing_a_kill_took_is_told_by_a_correction(tmp_path: Path) -> None:
+@pytest.mark.parametrize("t", ["restated", "triggered"])
+def test_a_stop_that_fired_just_before_the_kill_is_told_by_other_words(tmp_path: Path, t: str) -> None:
     case = Case(tmp_path)
-    case.events[4] = Heard("restated", cl_ord_id="f-2", ord_status="new")
+    case.events[4] = Heard(t, cl_ord_id="f-2", ord_status="new")
     assert case.verdict() == 1
 
 
