@@ -228,7 +228,8 @@ class Network:
         far = SimTransport(link, server.loop, 1, server.address, name)
         near.peer, far.peer = far, near
         link.ends += [near, far]
-        self.kernel.trace(f"net {link.name} opened")
+        if link.is_traced:
+            self.kernel.trace(f"net {link.name} opened")
         server.loop.post(lambda: far.start(server.factory()))
         return near
 
