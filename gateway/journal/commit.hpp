@@ -388,7 +388,7 @@ class Commit {
     // ---- commit thread -----------------------------------------------------------------------------------------------
 
     void run() {
-        ::prctl(PR_SET_TIMERSLACK, 1);  // a gap that ends 50 us late would be a quarter of a commit
+        if (!device.strands) ::prctl(PR_SET_TIMERSLACK, 1);  // a gap that ends 50 us late would be a quarter of a commit
         want(file_segment_ + kAhead);
         while (Half* batch = next_batch()) {
             int64_t cut = batch->split >= 0 ? batch->split : batch->size;
@@ -542,10 +542,10 @@ class Commit {
             int64_t size = o.segment_bytes - at < kFillStep ? o.segment_bytes - at : kFillStep;
             result = device.write_all(OP_PREPARE, fd, zeros, size, at);
             if (result == 0 && gently) {  // small steps on their way to the disk, so that no commit queues behind the whole fill
-                device.write_out(fd, at, size);
+                result = device.write_out(OP_PREPARE, fd, at, size);
                 std::unique_lock<std::mutex> lock(prepare_mutex_);
                 if (stop_preparing_) result = -1;
-                else if (at + size < o.segment_bytes) wait_for(lock, prepare_work_, 1000000, [this] { return stop_preparing_; });
+                else if (result == 0 && at + size < o.segment_bytes) wait_for(lock, prepare_work_, 1000000, [this] { return stop_preparing_; });
             }
         }
         if (result == 0) result = device.sync(OP_PREPARE, fd);

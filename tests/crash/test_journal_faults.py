@@ -188,3 +188,15 @@ def test_a_loop_that_never_waits_meets_back_pressure_and_loses_nothing() -> None
                     waiter.wait(min(writer.durable_seq + 1, seq))  # by now all of it may be on disk
         assert refused > 0
         assert_history(recover(directory), 3000)
+
+
+def test_a_write_that_fails_on_its_way_to_the_device_leaves_no_segment(tmp_path: Path) -> None:
+    """A sync reports each failed write once: the error of an earlier step must not be passed over."""
+    fault = FaultPlan("prepare", 9, errno.EIO)  # create, write, write, sync; then create, two writes, each on its way
+    writer = open_writer(tmp_path, fault=fault, segment_bytes=512 << 10, buffer_bytes=4096)
+    waiter = Waiter(writer)
+    while not writer.failed:
+        waiter.poll()
+    assert writer.failed_op == "prepare"
+    writer.close()
+    assert [path.name for path in sorted(tmp_path.glob("*.seg*"))] == [segment_name(1)]
