@@ -141,7 +141,8 @@ class Client:
 
     def _send(self, request: dict[str, Any]) -> None:
         assert self.session is not None
-        self.session.on_message(msgspec.json.encode(request), self.session.engine.clock.wall_ns())
+        clock = self.session.engine.clock
+        self.session.lane.on_message(msgspec.json.encode(request), clock.wall_ns(), clock.mono_ns())
         self.session.engine.flush()
         self.session.outbox.flush()
 
