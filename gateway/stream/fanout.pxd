@@ -37,7 +37,7 @@ cdef struct Ask:                             # a request whose answer is the eve
     int64_t re
     int64_t in_ns
     int64_t left
-    PyObject* outbox                         # owned; NULL once its connection has gone
+    PyObject* outbox                         # held by `asking`; NULL once its connection has gone
 
 cdef struct Item:                            # an event, or a reply that is none, on its way out
     uint64_t seq                             # leaves when this record is durable
@@ -45,8 +45,7 @@ cdef struct Item:                            # an event, or a reply that is none
     int64_t at                               # where its text begins, counted from the first text ever
     uint32_t account
     int size                                 # of its text; -1: nobody wanted it
-    PyObject* what                           # reply: its text, or what makes it (owned)
-    PyObject* outbox                         # reply: whose (owned); event: NULL
+    bint is_reply                            # what and whose it is stands in `replies`
 
 cdef cppclass Line:
     deque[Ask] asks                          # by record
@@ -60,7 +59,9 @@ cdef class Fanout:
     cdef Renderer names
     cdef list followers                      # account row -> list of Follower
     cdef readonly list heads                 # account row -> last event let out
-    cdef Line* line
+    cdef Line* line                          # holds no Python object: the collector would not see it
+    cdef dict asking                         # outboxes that `asks` means -> None
+    cdef object replies                      # deque of (outbox, text or what makes it), in the order of their items
     cdef readonly Histogram ack              # request read to its answer written
     cdef readonly uint64_t delivered
     cdef readonly uint64_t loaded            # last record taken

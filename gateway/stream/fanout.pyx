@@ -4,13 +4,15 @@ One turn of the loop hands the records that it made (`load`); one durable notice
 whoever receives it, and not at all when nobody does: a follower that is behind reads the journal instead. All frames of one turn
 for one connection leave in one write.
 """
+from collections import deque as Deque
+
 import msgspec
 
 from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdint cimport int64_t, uint64_t, uint32_t, uint8_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy, memmove
-from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
+from cpython.ref cimport PyObject
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from hotpath.frame cimport FrameHeader, frame_space
 from hotpath.hist cimport Histogram
@@ -156,21 +158,15 @@ cdef class Fanout:
         self.followers = [[] for _ in range(accounts)]
         self.heads = [0] * accounts
         self.line = new Line()
+        self.asking = {}
+        self.replies = Deque()
         self.on_behind = None
 
     def __dealloc__(self):
         cdef Line* line = self.line
-        cdef Ask ask
-        cdef Item item
-        if line == NULL:
-            return
-        for ask in line.asks:
-            Py_XDECREF(ask.outbox)
-        for item in line.items:
-            Py_XDECREF(item.outbox)
-            Py_XDECREF(item.what)
-        free(line.texts)
-        del line
+        if line != NULL:
+            free(line.texts)
+            del line
 
     def start(self, uint64_t seq, list heads not None) -> None:
         """Begin after a replay: `seq` is the last record, `heads` the last event of each account."""
@@ -194,7 +190,8 @@ cdef class Fanout:
         ask.outbox = <PyObject*>outbox
         if not self.line.asks.empty() and self.line.asks.back().seq > seq:
             raise ValueError(f"record {seq} is older than the last one that was asked for")
-        Py_INCREF(outbox)
+        if outbox.unanswered == 0:
+            self.asking[outbox] = None
         self.line.asks.push_back(ask)
         outbox.awaits_seq = max(outbox.awaits_seq, seq)
         outbox.unanswered += 1
@@ -219,10 +216,8 @@ cdef class Fanout:
     cdef int _wait(self, uint64_t seq, object what, Outbox outbox) except -1:
         cdef Item item
         item.seq, item.account, item.acct_seq, item.at, item.size = seq, 0, 0, self.line.text_end, -1
-        item.what = <PyObject*>what
-        item.outbox = <PyObject*>outbox
-        Py_INCREF(what)
-        Py_INCREF(outbox)
+        item.is_reply = True
+        self.replies.append((outbox, what))
         self.line.items.push_back(item)
         outbox.replies += 1
         return 0
@@ -260,7 +255,7 @@ cdef class Fanout:
         cdef const FrameHeader* head
         cdef const char* payload
         cdef Item item
-        item.what = item.outbox = NULL
+        item.is_reply = False
         while at < size:
             head = <const FrameHeader*>(data + at)
             at += frame_space(head.length - sizeof(FrameHeader))
@@ -313,12 +308,10 @@ cdef class Fanout:
         while not self.line.items.empty() and self.line.items.front().seq <= durable_seq:
             item = self.line.items.front()
             self.line.items.pop_front()
-            if item.outbox != NULL:
-                outbox, what = <Outbox>item.outbox, <object>item.what
-                Py_DECREF(outbox)
-                Py_DECREF(what)
-                outbox.send(what if type(what) is bytes else what())
+            if item.is_reply:
+                outbox, what = self.replies.popleft()
                 outbox.replies -= 1
+                outbox.send(what if type(what) is bytes else what())
                 touched.append(outbox)
                 continue
             self._event(&item, wall_ns, touched)
@@ -358,8 +351,9 @@ cdef class Fanout:
             if ask.outbox == NULL:
                 continue                             # its connection has gone
             outbox = <Outbox>ask.outbox
-            Py_DECREF(outbox)
             self._answer(outbox, text, item.size, &ask, wall_ns)
+            if outbox.unanswered == 0:
+                del self.asking[outbox]
             if outbox.awaits_seq == item.seq:
                 outbox.awaits_seq = 0
             touched.append(outbox)
@@ -402,7 +396,8 @@ cdef class Fanout:
         for at in range(self.line.asks.size()):
             if self.line.asks[at].outbox == <PyObject*>outbox:
                 self.line.asks[at].outbox = NULL
-                Py_DECREF(outbox)
+        self.asking.pop(outbox, None)
+        outbox.unanswered = 0
         outbox.close()
 
     def depth(self) -> int:
