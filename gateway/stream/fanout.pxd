@@ -31,6 +31,7 @@ cdef class Follower:
     cdef readonly uint32_t account
     cdef public uint64_t next_seq            # next event of the account that this client must see
     cdef public bint live                    # false: reads the journal until it has caught up
+    cdef public bint announces               # its replay is under way: `live` follows
 
 cdef struct Ask:                             # a request whose answer is the event of a record
     uint64_t seq
@@ -71,6 +72,7 @@ cdef class Fanout:
     cpdef int deliver(self, uint64_t durable_seq, int64_t wall_ns) except -1
     cdef int load_run(self, const char* data, Py_ssize_t size) except -1
     cdef bint _is_asked(self, uint64_t seq) noexcept
+    cdef int _catch_up(self, const Item* item, Outbox outbox) except -1
     cdef bint _is_asked_by(self, uint64_t seq, Outbox outbox) noexcept
     cdef int _wait(self, uint64_t seq, object what, Outbox outbox) except -1
     cdef int _make_room(self) except -1

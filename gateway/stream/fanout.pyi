@@ -38,6 +38,7 @@ class Follower:
     def account(self) -> int: ...
     next_seq: int
     live: bool
+    announces: bool
 
 class Fanout:
     def __init__(self, names: Renderer, accounts: int) -> None: ...

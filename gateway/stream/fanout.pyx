@@ -143,6 +143,7 @@ cdef class Follower:
         self.account = account
         self.next_seq = next_seq
         self.live = False
+        self.announces = False
 
 
 cdef class Fanout:
@@ -351,6 +352,7 @@ cdef class Fanout:
             if ask.outbox == NULL:
                 continue                             # its connection has gone
             outbox = <Outbox>ask.outbox
+            self._catch_up(item, outbox)
             self._answer(outbox, text, item.size, &ask, wall_ns)
             if outbox.unanswered == 0:
                 del self.asking[outbox]
@@ -360,6 +362,15 @@ cdef class Fanout:
         if behind is not None:
             for follower in behind:
                 self.on_behind(follower)
+        return 0
+
+    cdef int _catch_up(self, const Item* item, Outbox outbox) except -1:
+        """What the asker's replay has not sent yet comes before the answer: the disk may be faster than the replay's next part."""
+        cdef Follower follower
+        for follower in <list>self.followers[item.account]:
+            if follower.outbox is outbox and follower.announces and not follower.live:
+                self.on_behind(follower)
+                return 0
         return 0
 
     cdef bint _is_asked_by(self, uint64_t seq, Outbox outbox) noexcept:

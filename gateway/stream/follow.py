@@ -59,7 +59,8 @@ class Following:
             text = encode(sync)
 
             def begin() -> bytes:
-                engine.soon(lambda: self.pump(follower, announce=True))
+                follower.announces = True
+                engine.soon(lambda: self.pump(follower))
                 return text
 
             engine.fanout.put_off(session.outbox, begin)  # no event before its sync, no sync before older answers
@@ -95,7 +96,7 @@ class Following:
 
     # --- replay ------------------------------------------------------------------------------------------------------
 
-    def pump(self, follower: Follower, announce: bool = False) -> None:
+    def pump(self, follower: Follower) -> None:
         """Send events from the journal until the follower has caught up with what was let out; a part a turn."""
         session, engine = self.session, self.engine
         if session.is_dead or self.followers.get(follower.account) is not follower or follower.live:
@@ -118,13 +119,14 @@ class Following:
         session.outbox.flush()
         if follower.next_seq > head:
             follower.live = True
-            if announce:
+            if follower.announces:
+                follower.announces = False
                 session.send(notices.Live(account=engine.state.account_names[account], seq=head))
                 session.outbox.flush()
         elif session.outbox.lagging or not is_written:
-            engine.later(5_000_000, lambda: self.pump(follower, announce))
+            engine.later(5_000_000, lambda: self.pump(follower))
         else:
-            engine.soon(lambda: self.pump(follower, announce))
+            engine.soon(lambda: self.pump(follower))
 
     # --- snapshot ----------------------------------------------------------------------------------------------------
 

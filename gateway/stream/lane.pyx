@@ -8,7 +8,7 @@ from gateway.stream.fanout cimport Fanout, Outbox
 from hotpath.hist cimport Histogram
 
 cdef enum:
-    CANCEL_BACKLOG_BYTES = 1 << 20           # records that may wait for a full journal before a cancel is put off as well
+    CANCEL_BACKLOG_BYTES = 1048576           # records that may wait for a full journal before a cancel is put off as well
 
 
 cdef tuple _DECODE_ERRORS = messages.DECODE_ERRORS

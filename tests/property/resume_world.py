@@ -70,7 +70,9 @@ class Node:
             self.rig.journal.data[:] = journal
             self.rig.journal.durable_seq = self.rig.journal.last_seq = state.seq
         limits = ApiLimits(outbound_bytes=OUT_BYTES)
-        key = make_key(KeyOptions(name="k", kind="hmac", accounts=["A0"], scopes=["read"]), SECRET, limits, ["A0"])
+        key = make_key(
+            KeyOptions(name="k", kind="hmac", accounts=["A0"], scopes=["read", "trade"]), SECRET, limits, ["A0"]
+        )
         self.server = StreamServer(
             engine=self.rig.engine, keys=KeyRing([key]), options=GatewayOptions(), limits=limits, is_durable=True,
             spec=spec_sha256(), token_bytes=bytes,

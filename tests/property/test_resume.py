@@ -152,19 +152,19 @@ TestResume.settings = RUNS
 
 
 def skips_one_on_resume(real: Callable[..., None]) -> Callable[..., None]:
-    def pump(self: Following, follower: Any, announce: bool = False) -> None:
-        if announce and follower.next_seq < self.engine.fanout.heads[follower.account]:
+    def pump(self: Following, follower: Any) -> None:
+        if follower.announces and follower.next_seq < self.engine.fanout.heads[follower.account]:
             follower.next_seq += 1
-        real(self, follower, announce)
+        real(self, follower)
 
     return pump
 
 
 def repeats_one_on_resume(real: Callable[..., None]) -> Callable[..., None]:
-    def pump(self: Following, follower: Any, announce: bool = False) -> None:
-        if announce and follower.next_seq > 1:
+    def pump(self: Following, follower: Any) -> None:
+        if follower.announces and follower.next_seq > 1:
             follower.next_seq -= 1
-        real(self, follower, announce)
+        real(self, follower)
 
     return pump
 
