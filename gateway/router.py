@@ -441,7 +441,7 @@ class Router:
         if report.found or proven:
             self.doubted.pop(order, None)
             self.suspects.pop(order, None)
-        elif row["ord_status"] == OrdStatus.HELD:  # it may have fired, and the broker may not find it yet
+        elif was_suspect:  # it may have fired, canceled since or not, and the broker may not find it yet
             self.engine.later(self.answer_ns, lambda: self.doubt(order))
         if not was_suspect and self._is_disputed(order, row, report):
             self.doubt(order)

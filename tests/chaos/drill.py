@@ -204,10 +204,13 @@ class Drill:
         self.still.set()
         stories, digests = {}, {}
         for flood in self.floods:
-            reader = Reader(world, flood.record.account, flood.record.history)
-            stories[flood.record.account] = await reader.read()
-            await self._until_seq(flood, reader.record.seq)
-            digests[flood.record.account] = reader.record.digest()
+            while True:  # an event may come while it is read: both are judged where they stand equal
+                reader = Reader(world, flood.record.account, flood.record.history)
+                stories[flood.record.account] = await reader.read()
+                await self._until_seq(flood, reader.record.seq)
+                if flood.record.seq == reader.record.seq:
+                    break
+            digests[flood.record.account] = (flood.record.digest(), reader.record.digest())
         ledger = Ledger(world.ledger)
         figures.unnamed = judge([flood.record for flood in self.floods], stories, ledger, digests)
         judge_positions(stories, await world.venue_positions())

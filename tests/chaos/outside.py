@@ -121,15 +121,15 @@ class Ledger:
                     self.execs.add(entry.msg.exec)
 
 
-def judge(records: list[Record], stories: dict[str, Story], ledger: Ledger, replayed: dict[str, str]) -> int:
+def judge(records: list[Record], stories: dict[str, Story], ledger: Ledger, seen: dict[str, tuple[str, str]]) -> int:
     """Nothing acknowledged lost, nothing doubled, no gap: by the clients' records and the venue's own.
 
-    `replayed`: digest of the stream that each account's second reader saw.
+    `seen`: of each account the digests of the stream that its client was told and that a second reader saw.
     Returns how many orders of the venue no `sent` event names: the client of each was told of the doubt, or of a stop
     that fired.
     """
     for record in records:
-        _judge_account(record, stories[record.account], replayed[record.account])
+        _judge_account(record, stories[record.account], seen[record.account])
     doubled = {name: count for name, count in ledger.received.items() if count != 1}
     assert not doubled, f"reached the venue more than once: {list(doubled.items())[:5]}"
     execs: Counter[str] = Counter()
@@ -141,12 +141,13 @@ def judge(records: list[Record], stories: dict[str, Story], ledger: Ledger, repl
     return _judge_ids(stories, ledger)
 
 
-def _judge_account(record: Record, story: Story, replayed: str) -> None:
+def _judge_account(record: Record, story: Story, digests: tuple[str, str]) -> None:
     lost = [name for name in record.acknowledged if name not in story.accepted]
     assert not lost, f"acknowledged and gone: {lost[:5]} of {record.account}"
     again = [name for name, count in story.accepted.items() if count != 1]
     assert not again, f"accepted more than once: {again[:5]} of {record.account}"
-    assert record.digest() == replayed, f"{record.account} was told another story than a second reader"
+    told, read = digests
+    assert told == read, f"{record.account} was told another story than a second reader"
     assert not story.open, f"without an end: {list(story.open.items())[:5]} of {record.account}"
     fired = [name for name, count in story.triggered.items() if count != 1]
     assert not fired, f"fired more than once: {fired[:5]}"

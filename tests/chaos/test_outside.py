@@ -51,7 +51,7 @@ class Case:
         lines = [{"dir": "in", "msg": {"t": "new", "id": id}} for id in self.orders]
         lines += [{"dir": "fact", "msg": {"t": "fill", "exec": id}} for id in self.execs]
         self.file.write_text("".join(json.dumps(line) + "\n" for line in lines))
-        return judge([record], {"A": story}, Ledger(self.file), {"A": again.digest()})
+        return judge([record], {"A": story}, Ledger(self.file), {"A": (record.digest(), again.digest())})
 
 
 def lose(case: Case) -> None:

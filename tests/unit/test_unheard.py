@@ -242,7 +242,8 @@ def test_a_filled_order_whose_fill_is_broken_is_asked_about_and_works_on_there(r
     assert again.status(order) == OrdStatus.PARTIALLY_FILLED
 
 
-def test_a_stop_that_may_have_fired_is_asked_about_until_its_absence_is_proven(rig: Timed) -> None:
+@pytest.mark.parametrize("is_canceled", [False, True])
+def test_a_stop_that_may_have_fired_is_asked_about_until_its_absence_is_proven(rig: Timed, is_canceled: bool) -> None:
     """The broker does not find an order at once: its first no is no proof."""
     order = rig.place("stop", stop="90")
     rig.sync()
@@ -252,6 +253,9 @@ def test_a_stop_that_may_have_fired_is_asked_about_until_its_absence_is_proven(r
     again.sync()
     again.link.is_up = True
     again.engine.on_link(True, "login")
+    if is_canceled:
+        again.engine.intake.cancel(0, "stop", 0, again.clock.wall)
+        again.sync()
     absent = ReportState(order=order, rev=1, venue_ns=0, raw=b"", found=False)
     for _ in range(2):
         assert asked(again) == [order]
