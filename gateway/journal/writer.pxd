@@ -20,4 +20,3 @@ cdef class JournalWriter:
     # Copy a run of whole frames, the first with the next seq, the last with last_seq; no allocation, no I/O.
     cdef int submit_run(self, const char* blob, Py_ssize_t size, uint64_t last_seq, uint64_t* position) noexcept nogil
     cdef uint64_t durable(self) noexcept nogil
-    cdef bint low(self) noexcept nogil

@@ -332,9 +332,6 @@ cdef class JournalWriter:
     cdef uint64_t durable(self) noexcept nogil:
         return engine_of(self).durable_seq.load()
 
-    cdef bint low(self) noexcept nogil:
-        return engine_of(self).low.load()
-
     def submit(self, const unsigned char[::1] blob not None, uint64_t last_seq):
         """Append a run of whole frames (at most half a segment, never split over two); returns where its first byte goes.
 

@@ -12,7 +12,6 @@ from gateway.contracts.messages import BATCH_ITEMS_MAX
 from gateway.core.intake import Refusal
 from gateway.stream import answers
 from hotpath.enums import Reason
-from hotpath.fixed import from_e9
 from risk.catalogue import explain, retry_of
 
 if TYPE_CHECKING:
@@ -236,8 +235,3 @@ class OrderRequests:
             session.refuse(req.id, found, in_ns, left=self.lane.left)
         else:
             self.engine.reply(session.outbox, found)
-
-
-def decimal(value_e9: int) -> str:
-    """A quantity or price as the wire has it."""
-    return from_e9(value_e9)
