@@ -54,14 +54,14 @@ def _check_orders(books: dict[str, Any], traders: Sequence[Trader], exchange: Ex
             if order is None and ours.ord_status in ("new", "partially_filled", "filled"):
                 raise Broken("I22", f"{name} is {ours.ord_status}, the venue never had it")
             filled = 0 if order is None else order.cum_qty_e9
-            if to_e9(str(ours.cum_qty)) != filled:
+            if to_e9(f"{ours.cum_qty:f}") != filled:
                 raise Broken("I4", f"{name}: cum_qty {ours.cum_qty}, the venue filled {filled}e-9")
     for order in held.values():
         raise Broken("I3", f"the venue has {order.oid} ({order.id}, {order.status}), no client knows it")
     sums: Counter[str] = Counter()
     for book in books.values():
         for symbol, position in book.positions.items():
-            sums[symbol] += to_e9(str(position.pos_qty))
+            sums[symbol] += to_e9(f"{position.pos_qty:f}")
     for position in exchange.positions("gateway"):
         if sums.pop(position.sym, 0) != to_e9(position.qty):
             raise Broken("I5", f"{position.sym}: the venue holds {position.qty}, the clients otherwise")

@@ -3,7 +3,8 @@
 picows draws its handshake key from the system and its masks from the C library, and would open its own sockets past the
 loop where aiofastnet is installed; aiohttp stamps answers with the wall clock. Only these modules are given other
 sources: our own code that reaches for the same still escapes. An exception that a library catches and logs is not lost
-either: it is what the run is told.
+either: it is what the run is told. What a library keeps for as long as its process lives goes with the run, in which
+processes end: aiohttp keeps each handler that it wrapped, and with it a whole gateway and its world.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import aiohttp.helpers
+import aiohttp.web_app
 import picows.api
 import picows.picows
 
@@ -50,3 +52,4 @@ def ported(kernel: Kernel, on_error: Callable[[str], None]) -> Iterator[None]:
     finally:
         for owner, name, value in kept:
             setattr(owner, name, value)
+        aiohttp.web_app._cached_build_middleware.cache_clear()
