@@ -90,7 +90,8 @@ class Engine:
         self.fanout.start(state.seq, [self.views.acct_seq(row) for row in range(len(state.account_names))])
         self.router = Router(self, adapter, answer_ns)
         self.halts = Halts(self)
-        self.guard = Guard(state, self.watch, self.views, core.world(state))
+        self.world = core.world(state)
+        self.guard = Guard(state, self.watch, self.views, self.world)
         self.is_admitting = True  # false: protect-only, nothing new is accepted
         self.is_backed_up = False  # the journal would not take what is recorded: entries are answered BUSY
         self.stop_cause = ""
@@ -336,9 +337,9 @@ class Engine:
         last_wall_ns: of the last record before this start. Since then nobody watched the stops.
         is_clean: the end was an orderly one. Else a stop may have fired whose record was lost: each is asked about.
         """
-        if not is_clean and not (PLANTED and is_on("trigger_twice_after_restart")):
-            self.router.suspects = dict.fromkeys(self.views.armed())
-            self.router.doubted = dict.fromkeys(self.router.suspects, self.clock.mono_ns())
+        if not is_clean and self.views.held() and not (PLANTED and is_on("trigger_twice_after_restart")):
+            self.world.suspect(self.clock.wall_ns())
+        self.router.doubted = dict.fromkeys(self.state.suspects, self.clock.mono_ns())
         self.router.unheard.start(self.views.owing())
         for account in range(len(self.state.account_names)):
             for order in self.views.open_orders(account):

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from brokers.capabilities import DedupClass
 from brokers.ports import (
     Adapter,
     RejectReason,
@@ -62,6 +63,7 @@ class Router:
         self.engine = engine
         self.adapter = adapter
         self.answer_ns = answer_ns
+        self.may_repeat = adapter.capabilities.dedup is DedupClass.ALWAYS  # an id that it has seen makes no second order
         self.is_open = False  # link up and recovery done: the line moves
         self.since_ns = engine.clock.wall_ns()
         self.cause = "starting"
@@ -73,7 +75,7 @@ class Router:
         self.overdue: list[tuple[int, int, int]] = []  # heap of (monotonic, order, when it was asked)
         self.tries: dict[int, tuple[int, int]] = {}  # order -> (questions without an answer so far, when the first was)
         self.unasked: dict[int, None] = {}
-        self.suspects: dict[int, None] = {}  # stops that may have fired before a crash: asked about first
+        self.suspects: Mapping[int, None] = engine.state.suspects  # asked about first; records alone change it
         self.unheard = Unheard(engine, answer_ns)
         self.deadlines: deque[tuple[int, int]] = deque()  # (monotonic, order) in the order of sending
         self.queue_ends: list[tuple[int, int]] = []  # heap of (wall, order) of entries that wait
@@ -114,7 +116,7 @@ class Router:
                 self.returned.discard(order)
                 self._wait(order)
                 continue
-            if order in self.suspects and ticket is False:  # no end before the broker's word
+            if order in self.suspects and (ticket is False or not self.may_repeat):  # no end before the broker's word
                 self._wait(order)
                 continue
             if ticket is False:  # a kill switch touches it
@@ -140,10 +142,11 @@ class Router:
         for ticket in tickets if count == len(tickets) else tickets[:count]:
             order = ticket.order
             sent(order, before, after)
-            if order in self.suspects:  # it fired in this life: its own story goes on
-                del self.suspects[order], self.doubted[order]
             self.deadlines.append((due, order))
             self.handed_ns[order] = mono
+        if self.doubted:
+            for ticket in tickets[:count]:
+                self.doubted.pop(ticket.order, None)
         self.submitted += count
         return count
 
@@ -440,7 +443,6 @@ class Router:
         row = self.engine.views.order(order)
         if report.found or proven:
             self.doubted.pop(order, None)
-            self.suspects.pop(order, None)
         elif was_suspect:  # it may have fired, canceled since or not, and the broker may not find it yet
             self.engine.later(self.answer_ns, lambda: self.doubt(order))
         if not was_suspect and self._is_disputed(order, row, report):
@@ -450,6 +452,8 @@ class Router:
             self._apply(order, step, report, wall)
         if was_suspect and report.found and row["ord_status"] == OrdStatus.CANCELED:
             self.engine.intake.cancel_order(order, Reason.REQUEST, wall)  # it had fired before the client canceled it
+        if order in self.suspects and (report.found or proven):  # last: a crash may keep only what came before
+            self.engine.world.clear(order, wall)
         self.unheard.answered(order, asked, is_found=report.found, cum_qty_e9=report.cum_qty_e9, wall_ns=wall)
         self._ask()
 

@@ -16,6 +16,8 @@ cpdef enum Kind:
     INSTRUMENT_STATE = 6
     STOPPED = 7
     BROKER_ANOMALY = 8
+    SUSPECTED = 9
+    CLEARED = 10
     # one order; 20..49
     ACCEPTED = 20
     SENT_EV = 21
@@ -226,6 +228,10 @@ cdef struct LimitsBody:
     Limits limits
     uint32_t account
     uint32_t version
+
+cdef struct ClearedBody:                # SUSPECTED has 8 zero bytes: every order then held for its trigger
+    uint32_t order                       # the broker said where it is
+    uint32_t pad
 
 cdef struct HaltBody:
     uint64_t halt_id

@@ -12,6 +12,8 @@ class Kind(IntEnum):
     INSTRUMENT_STATE = 6
     STOPPED = 7
     BROKER_ANOMALY = 8
+    SUSPECTED = 9
+    CLEARED = 10
     ACCEPTED = 20
     SENT_EV = 21
     NEW_EV = 22

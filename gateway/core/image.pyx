@@ -19,7 +19,7 @@ def image_of(State s not None) -> list:
         instruments.append((symbol, r.tick_e9, r.lot_e9, r.min_qty_e9, r.max_age_ns, r.outside_bps_e9, r.asset_class,
                             r.is_open, r.is_halted, r.is_restricted))
     head = pack((s.shard, s.epoch, s.history, s.seq, s.last_wall_ns, s.events, s.account_names, s.halts.to_dict(),
-                 sorted(s.limit_versions.items())))
+                 sorted(s.limit_versions.items()), list(s.suspects)))
     seqs = (<const char*>s.acct_seqs)[: accounts * 8] if accounts else b""
     answered = pack((list(s.revisions.items()), list(s.batches.items())))
     return [head, pack(instruments), seqs, answered, s.gate.dump(), *s.orders.parts()]
@@ -38,7 +38,7 @@ def fill(State s not None, bytes data not None) -> None:
         at += 8 + size
     if len(parts) != 9 or at != len(data):
         raise ValueError("snapshot content has the wrong shape")
-    shard, s.epoch, history, s.seq, s.last_wall_ns, s.events, names, halts, versions = unpack(parts[0])
+    shard, s.epoch, history, s.seq, s.last_wall_ns, s.events, names, halts, versions, suspects = unpack(parts[0])
     if shard != s.shard:
         raise ConfigError([f"gateway.shard: the journal is of shard {shard}, not {s.shard}"])
     s._name_history(history)
@@ -49,6 +49,7 @@ def fill(State s not None, bytes data not None) -> None:
         s.acct_seqs[row] = int.from_bytes(parts[2][8 * row : 8 * row + 8], "little")
     s.halts = HaltBook.from_dict(halts)
     s.limit_versions.update(versions)
+    s.suspects.update(dict.fromkeys(suspects))
     revisions, batches = unpack(parts[3])
     s.revisions.update((tuple(key), tuple(value)) for key, value in revisions)
     s.batches.update((tuple(key), value) for key, value in batches)

@@ -35,6 +35,7 @@ cdef class State:
     cdef readonly object halts               # risk.halts.HaltBook: what HALT_CHANGED said
     cdef readonly dict revisions             # (order, rev) -> (acct_seq of its answer, content hash)
     cdef readonly dict batches               # (account, acct_seq) of each batch -> number of its items
+    cdef readonly dict suspects              # order -> None: it may have left before a crash; in the order of asking
     cdef readonly dict limit_versions        # account row -> version of its limits
     cdef readonly uint32_t shard
     cdef readonly uint32_t epoch
@@ -82,6 +83,7 @@ cdef class State:
     cdef int _reserve(self, OrderRow* row) except -1
     cdef int _watch(self, uint32_t order, OrderRow* row) except -1
     cdef int _apply_world(self, int kind, const char* payload, Py_ssize_t size, int64_t wall_ns) except -1
+    cdef int _suspect(self) except -1
     cdef int _list(self, const InstrumentBody* body) except -1
     cdef int _halt(self, const HaltBody* body, const char* tail, int64_t wall_ns) except -1
     cdef void _chain(self, uint32_t order, uint32_t account) noexcept nogil

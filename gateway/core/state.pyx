@@ -67,6 +67,7 @@ cdef class State:
         self.halts = HaltBook()
         self.revisions = {}
         self.batches = {}
+        self.suspects = {}
         self.limit_versions = {}
         self.history = bytes(16)
         self.acct_seqs = <uint64_t*>calloc(accounts, sizeof(uint64_t))
@@ -321,6 +322,8 @@ cdef class State:
             was_doubted = is_doubted(&self.orders.rows[ev.order])
         if self.orders.apply(kind, payload, size, wall_ns) != 0:
             raise ValueError(f"record {self.seq} of kind {kind} does not fit the order table (row {ev.order})")
+        if kind == Kind.SENT_EV and self.suspects:     # it fired in this life: its own story goes on
+            self.suspects.pop(ev.order, None)
         row = &self.orders.rows[ev.order]
         self.held[row.terms.instrument] += is_held(row)
         self.held[row.terms.instrument] -= was_held
@@ -463,8 +466,24 @@ cdef class State:
             self._halt(<const HaltBody*>payload, payload + sizeof(HaltBody), wall_ns)
         elif kind == Kind.INSTRUMENT_STATE:
             self.quotes.set_session(state.instrument, state.is_open, state.is_halted, state.is_restricted)
+        elif kind == Kind.SUSPECTED:
+            self._suspect()
+        elif kind == Kind.CLEARED:
+            self.suspects.pop((<const ClearedBody*>payload).order, None)
         elif kind != Kind.STOPPED and kind != Kind.BROKER_ANOMALY:
             raise ValueError(f"record {self.seq} has the unknown kind {kind}: written by a newer version?")
+        return 0
+
+    cdef int _suspect(self) except -1:
+        """The end before was not orderly: what is held for a trigger may have left, its firing lost."""
+        cdef uint32_t order
+        cdef uint32_t account
+        for account in range(<uint32_t>len(self.account_names)):
+            order = self.open_head[account]
+            while order != NO_ROW:
+                if is_held(&self.orders.rows[order]):
+                    self.suspects[order] = None
+                order = self.open_next[order]
         return 0
 
     def _name_history(self, bytes history):

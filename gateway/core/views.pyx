@@ -162,19 +162,6 @@ cdef class Views:
                 found.append(order)
         return found
 
-    def armed(self) -> list:
-        """Rows of all orders that are held for a trigger."""
-        cdef State s = self.state
-        cdef uint32_t order
-        found = []
-        for account in range(len(s.account_names)):
-            order = s.open_head[<uint32_t>account]
-            while order != NO_ROW:
-                if s.orders.rows[order].ord_status == OrdStatus.HELD and s.orders.rows[order].hold == Hold.HOLD_TRIGGER:
-                    found.append(order)
-                order = s.open_next[order]
-        return found
-
     def held(self) -> dict:
         """instrument row -> number of orders that rest here for a trigger."""
         cdef uint32_t row

@@ -45,6 +45,17 @@ cdef class World:
         self._clear(wall_ns)
         return self.state.emit(Kind.STOPPED, 8)
 
+    def suspect(self, int64_t wall_ns) -> int:
+        """The end before was not orderly: each order held for its trigger may be at the broker, until `clear`."""
+        self._clear(wall_ns)
+        return self.state.emit(Kind.SUSPECTED, 8)
+
+    def clear(self, uint32_t order, int64_t wall_ns) -> int:
+        """The broker said where a suspect is, or proved that it has not got it."""
+        cdef ClearedBody* body = <ClearedBody*>self._clear(wall_ns)
+        body.order = order
+        return self.state.emit(Kind.CLEARED, sizeof(ClearedBody))
+
     def open_account(self, bytes name not None, uint32_t group, int64_t cash_e4, int64_t wall_ns) -> int:
         """A new account; returns its row."""
         cdef AccountBody* body = <AccountBody*>self._clear(wall_ns)

@@ -186,6 +186,8 @@ class Chooser:
             self.pair.absurd_fill(self._row(), b"absurd")
         elif kind < 0.6:
             self.pair.restart()
+        elif kind < 0.7:
+            self.pair.suspect()
         else:
             self.pair.compare_all()
 

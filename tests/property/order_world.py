@@ -456,6 +456,18 @@ class Pair:
         assert replayed.dump() == self.live.state.dump()
         assert replayed.positions_dump() == self.live.state.positions_dump()
 
+    def suspect(self) -> None:
+        """An end that was not orderly: what is held may have left. What the broker has answered since is cleared."""
+        wall, _ = self._tick()
+        world, suspects = self.core.world(self.live.state), self.live.state.suspects
+        for order in list(suspects)[::2]:
+            world.clear(order, wall)
+            assert order not in suspects
+        world.suspect(wall)
+        held = [row for row, order in enumerate(self.twin.orders) if (order.ord_status, order.hold) == ("held", "trigger")]
+        assert suspects.keys() >= set(held)
+        self.compare_events()
+
     def restart(self) -> None:
         """Go on from a snapshot, as a new process does."""
         loaded = new_state(self.core)

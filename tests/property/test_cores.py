@@ -44,7 +44,7 @@ class Lockstep(Pair):
             views.done_since(account, 20, 0)
             views.open_orders(account)
         assert self.live.intake.decision is not None
-        views.counts(), views.done(), views.held(), views.in_doubt(), views.unsettled(), views.armed(), views.owing()
+        views.counts(), views.done(), views.held(), views.in_doubt(), views.unsettled(), views.owing()
 
 
 def test_both_cores_say_the_same_over_random_histories() -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import msgspec
 
+from brokers.capabilities import DedupClass
 from brokers.ports import Execution, ReportNew, ReportState
 from gateway.core.state import State
 from hotpath.enums import OrdStatus
@@ -13,7 +14,7 @@ from tests.property.order_world import E9
 from tests.unit.engine_rig import Rig
 
 
-def restarted(old: Rig) -> Rig:
+def restarted(old: Rig, *, is_clean: bool = False) -> Rig:
     """The gateway after a kill, over what was on disk."""
     state = State(shard=0, orders=old.state.orders.capacity, accounts=2, instruments=2)
     kept = bytes(old.journal.data[4096:])
@@ -21,7 +22,7 @@ def restarted(old: Rig) -> Rig:
     rig = Rig(state)
     rig.journal.data += kept
     rig.journal.last_seq = rig.journal.durable_seq = state.seq
-    rig.engine.recover(old.clock.wall, is_clean=False)
+    rig.engine.recover(old.clock.wall, is_clean=is_clean)
     return rig
 
 
@@ -127,3 +128,61 @@ def test_an_order_that_the_broker_works_by_two_answers_is_not_done() -> None:
             ReportState(order=order, rev=1, venue_ns=venue_ns, raw=b"", found=True, status=OrdStatus.NEW)
         )
     assert rig.engine.views.order(order)["ord_status"] == OrdStatus.NEW
+
+
+def held_over_a_crash() -> tuple[Rig, int, int]:
+    """(rig, stop, a second one): two stops rest, the process died, and nobody knows whether they fired."""
+    rig = Rig()
+    rig.sync()
+    rig.up()
+    rig.long(20)
+    stops = rig.place("a", stop="98"), rig.place("b", stop="97")
+    rig.sync()
+    rig = restarted(rig)
+    rig.sync()
+    return rig, *stops
+
+
+def test_a_stop_that_may_have_fired_and_was_canceled_since_is_asked_about_by_the_next_life_too() -> None:
+    """Its end hid it: after a second crash nobody asked, though it worked at the broker."""
+    rig, order, other = held_over_a_crash()
+    rig.engine.intake.cancel(0, "a", 0, rig.clock.wall)
+    rig.sync()
+    rig = restarted(rig)
+    rig.link.is_up = True
+    rig.engine.on_link(True, "login")
+    assert [ticket.order for ticket in rig.link.asked] == [order, other]
+    rig.engine.on_report(ReportState(order=order, rev=1, venue_ns=0, raw=b"", found=True, status=OrdStatus.NEW))
+    rig.engine.on_report(ReportState(order=other, rev=1, venue_ns=0, raw=b"", found=False))
+    rig.sync()
+    assert [ticket.order for ticket in rig.link.canceled] == [order]
+
+
+def test_a_stop_that_may_have_fired_is_asked_about_after_an_orderly_stop_without_an_answer() -> None:
+    """The orderly end marks the journal clean; what the life before it did not learn is still not known."""
+    rig, order, other = held_over_a_crash()
+    rig.link.is_up = True
+    rig.engine.on_link(True, "login")
+    rig.engine.on_report(ReportState(order=order, rev=1, venue_ns=0, raw=b"", found=False))
+    rig.down()
+    rig = restarted(rig, is_clean=True)
+    rig.link.is_up = True
+    rig.engine.on_link(True, "login")
+    assert [ticket.order for ticket in rig.link.asked] == [other]
+
+
+def test_a_stop_that_fires_again_leaves_only_where_its_id_makes_no_second_order() -> None:
+    """A broker that remembers no ids would have it twice: its absence must be proven first."""
+    for dedup, leaves in ((DedupClass.ALWAYS, True), (DedupClass.OPEN_ONLY, False)):
+        rig, order, _ = held_over_a_crash()
+        rig.link.capabilities = replace(rig.link.capabilities, dedup=dedup, horizon_ns=3 * E9)
+        rig.engine.router.may_repeat = dedup is DedupClass.ALWAYS
+        rig.up()
+        rig.quote("S0", bid="97.50", ask="97.60")
+        rig.sync()
+        assert [ticket.order for ticket in rig.link.submitted] == [order] * leaves
+        rig.clock.pass_ns(4 * E9)
+        rig.engine.on_timer()
+        rig.engine.on_report(ReportState(order=order, rev=1, venue_ns=0, raw=b"", found=False))
+        rig.sync()
+        assert [ticket.order for ticket in rig.link.submitted] == [order]

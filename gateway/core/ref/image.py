@@ -25,7 +25,7 @@ def image_of(state: State) -> list[bytes | memoryview]:
     ]  # fmt: skip
     head = pack(
         (state.shard, state.epoch, state.history, state.seq, state.last_wall_ns, state.events, state.account_names,
-         state.halts.to_dict(), sorted(state.limit_versions.items()))
+         state.halts.to_dict(), sorted(state.limit_versions.items()), list(state.suspects))
     )  # fmt: skip
     seqs = b"".join(seq.to_bytes(8, "little") for seq in state.acct_seqs[: len(state.account_names)])
     answered = pack((list(state.revisions.items()), list(state.batches.items())))
@@ -43,7 +43,7 @@ def fill(state: State, data: bytes) -> None:
     if len(parts) != PARTS or at != len(data):
         raise ValueError("snapshot content has the wrong shape")
     head = unpack(parts[0])
-    shard, state.epoch, history, state.seq, state.last_wall_ns, state.events, names, halts, versions = head
+    shard, state.epoch, history, state.seq, state.last_wall_ns, state.events, names, halts, versions, suspects = head
     if shard != state.shard:
         raise ConfigError([f"gateway.shard: the journal is of shard {shard}, not {state.shard}"])
     state.name_history(history)
@@ -55,6 +55,7 @@ def fill(state: State, data: bytes) -> None:
         state.acct_seqs[row] = int.from_bytes(parts[2][8 * row : 8 * row + 8], "little")
     state.halts = HaltBook.from_dict(halts)
     state.limit_versions.update(versions)
+    state.suspects.update(dict.fromkeys(suspects))
     revisions, batches = unpack(parts[3])
     state.revisions.update((tuple(key), tuple(value)) for key, value in revisions)
     state.batches.update((tuple(key), value) for key, value in batches)

@@ -47,6 +47,7 @@ class State:
         self.revisions: dict[tuple[int, int], tuple[int, int]] = {}  # (order, rev) -> number of its answer, content
         self.batches: dict[tuple[int, int], int] = {}  # (account, acct_seq) of each batch -> number of its items
         self.limit_versions: dict[int, int] = {}
+        self.suspects: dict[int, None] = {}  # may have left before a crash; in the order of asking
         self.epoch = 0
         self.history = bytes(16)
         self.history_tag = b""
@@ -223,6 +224,8 @@ class State:
             was_open, was_held, was_doubted = not before.is_done, before.is_held, before.is_doubted
         if self.orders.apply(kind, ev, payload, wall_ns) != 0:
             raise ValueError(f"record {self.seq} of kind {kind} does not fit the order table (row {ev.order})")
+        if kind == rec.SENT_EV:  # it fired in this life: its own story goes on
+            self.suspects.pop(ev.order, None)
         row = self.orders.rows[ev.order]
         self.held[row.terms.instrument] += row.is_held - was_held
         self.doubts += row.is_doubted - was_doubted
@@ -342,6 +345,11 @@ class State:
             self.quotes.set_state(
                 state.instrument, bool(state.is_open), bool(state.is_halted), bool(state.is_restricted)
             )
+        elif kind == rec.SUSPECTED:  # the end before was not orderly: what is held may have left, its firing lost
+            for rows in self.open_rows:
+                self.suspects.update(dict.fromkeys(order for order in rows if self.orders.rows[order].is_held))
+        elif kind == rec.CLEARED:
+            self.suspects.pop(int.from_bytes(payload, "little"), None)
         elif kind not in (rec.STOPPED, rec.BROKER_ANOMALY):
             raise ValueError(f"record {self.seq} has the unknown kind {kind}: written by a newer version?")
 

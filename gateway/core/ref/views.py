@@ -167,10 +167,6 @@ class Views:
         """Rows of all open orders that are, or may be, at a broker; queued ones included, held ones not."""
         return [order for order, row in self._open() if row.ord_status != HELD]
 
-    def armed(self) -> list[int]:
-        """Rows of all orders that are held for a trigger."""
-        return [order for order, row in self._open() if row.is_held]
-
     def owing(self) -> list[int]:
         """Rows of done orders of which the broker counts more than it has told, or that it may have filled beyond what
         we know: a replace had no answer when they were filled, or a fill of theirs was broken."""

@@ -32,6 +32,14 @@ class World:
         """An orderly end: nothing was under way that this journal does not tell."""
         return self._emit(rec.STOPPED, bytes(8), wall_ns)
 
+    def suspect(self, wall_ns: int) -> int:
+        """The end before was not orderly: each order held for its trigger may be at the broker, until `clear`."""
+        return self._emit(rec.SUSPECTED, bytes(8), wall_ns)
+
+    def clear(self, order: int, wall_ns: int) -> int:
+        """The broker said where a suspect is, or proved that it has not got it."""
+        return self._emit(rec.CLEARED, order.to_bytes(8, "little"), wall_ns)
+
     def open_account(self, name: bytes, group: int, cash_e4: int, wall_ns: int) -> int:
         """A new account; returns its row."""
         row = len(self.state.account_names)
