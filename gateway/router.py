@@ -63,7 +63,7 @@ class Router:
         self.engine = engine
         self.adapter = adapter
         self.answer_ns = answer_ns
-        self.may_repeat = adapter.capabilities.dedup is DedupClass.ALWAYS  # an id that it has seen makes no second order
+        self.may_repeat = adapter.capabilities.dedup is DedupClass.ALWAYS  # no second order of a known id
         self.is_open = False  # link up and recovery done: the line moves
         self.since_ns = engine.clock.wall_ns()
         self.cause = "starting"

@@ -310,15 +310,16 @@ def _settle_tail(files: Files | None, file: Path, data: bytearray, found: Scan, 
     is_cut = has_junk or cut != found.end
     truncated = len(bytes(memoryview(data)[cut:]).rstrip(b"\0")) if is_cut else 0
     is_clean = mark is not None and mark.is_clean and mark.end == cut and not is_cut
-    if files is not None and not (is_clean and len(data) >= header.segment_bytes):
-        number = mark.number if mark is not None else 0
+    if files is not None:
         is_short = len(data) < header.segment_bytes
-        zeros = max(len(data), header.segment_bytes) - cut if is_cut or is_short else 0
-        start = min(synced_end, cut)
-        head = memoryview(data)[:HEADER_BYTES]  # its own sync may be the one that failed
-        _overwrite(files, file, [(0, head), (start, memoryview(data)[start:cut]), (cut, memoryview(bytes(zeros)))])
-        renewed = Mark(cut, found.whole_last_seq, number + 1, is_clean=False, is_synced=True)
-        offset, packed = pack_mark(renewed)
+        if not is_clean or is_short:
+            zeros = max(len(data), header.segment_bytes) - cut if is_cut or is_short else 0
+            start = min(synced_end, cut)
+            head = memoryview(data)[:HEADER_BYTES]  # its own sync may be the one that failed
+            _overwrite(files, file, [(0, head), (start, memoryview(data)[start:cut]), (cut, memoryview(bytes(zeros)))])
+        # Also over a clean end: a stop that fires leaves before its record is on disk, and this life may do no more.
+        number = mark.number + 1 if mark is not None else 1
+        offset, packed = pack_mark(Mark(cut, found.whole_last_seq, number, is_clean=False, is_synced=True))
         _overwrite(files, file, [(offset, memoryview(packed))])
     return _Tail(cut, truncated, max(0, synced_end - cut), is_clean)
 

@@ -464,8 +464,8 @@ class Pair:
             world.clear(order, wall)
             assert order not in suspects
         world.suspect(wall)
-        held = [row for row, order in enumerate(self.twin.orders) if (order.ord_status, order.hold) == ("held", "trigger")]
-        assert suspects.keys() >= set(held)
+        orders = enumerate(self.twin.orders)
+        assert suspects.keys() >= {row for row, one in orders if (one.ord_status, one.hold) == ("held", "trigger")}
         self.compare_events()
 
     def restart(self) -> None:

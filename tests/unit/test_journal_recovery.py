@@ -232,3 +232,13 @@ def test_a_segment_of_another_history_is_refused(tmp_path: Path) -> None:
     shutil.copy(other / segment_name(2), tmp_path / segment_name(2))
     with pytest.raises(JournalCorrupt, match="another history"):
         recover(tmp_path)
+
+
+def test_a_clean_end_is_one_only_for_the_start_that_finds_it(tmp_path: Path) -> None:
+    """A life that dies with nothing on disk looked like the orderly end before it: its stops had fired unseen."""
+    write_journal(tmp_path, 3)
+    assert recover(tmp_path, repair=False).is_clean
+    assert recover(tmp_path).is_clean
+    again = recover(tmp_path)
+    assert not again.is_clean
+    assert_history(again, 3)

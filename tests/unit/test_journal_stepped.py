@@ -61,8 +61,9 @@ def test_stepped_and_threaded_write_the_same_bytes(tmp_path: Path) -> None:
         one, two = ((folder / segment_name(number)).read_bytes() for folder in (threads, steps))
         assert one[:HEADER_BYTES] == two[:HEADER_BYTES]
         assert one[PAGE_BYTES:] == two[PAGE_BYTES:]  # the marks between depend on how fast the machine was
-    assert_history(recover(steps), LAST)
-    assert recover(steps).is_clean
+    recovered = recover(steps)
+    assert_history(recovered, LAST)
+    assert recovered.is_clean
 
 
 def test_progress_is_told_by_a_call_after_the_sync_and_not_before(tmp_path: Path) -> None:
