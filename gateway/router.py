@@ -301,7 +301,7 @@ class Router:
             return True
         elif self._refused(order, before, mono):
             return True
-        elif not engine.are_terms_told(order):
+        elif not row["triggered"] and not engine.are_terms_told(order):  # what fired waits for no disk
             self.returned.add(order)
             engine.state.submit_later(order)
             return True

@@ -249,7 +249,7 @@ class Runner:
         seed = worker.place[0] if worker.place[0] >= 0 else seeds.start
         self.tally.seeds += 1
         self.tally.fail(_failure(job, seed, kind, text))
-        self._done_by_dead += 1
+        self._done_by_dead += worker.place[1] - (seed - seeds.start) + 1  # the others of its block are run again
         self._again += [(job, part) for part in (range(seeds.start, seed), range(seed + 1, seeds.stop)) if part]
         worker.link.close()
         fresh = Worker(self._context, self.ends_ns)

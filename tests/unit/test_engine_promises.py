@@ -126,6 +126,28 @@ def test_a_fired_entry_waits_no_longer_than_it_was_told(rig: Rig) -> None:
     assert rig.status(order) == OrdStatus.EXPIRED
 
 
+def test_a_fired_entry_that_waits_for_the_link_leaves_though_the_disk_failed_under_its_replace(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was put off until its terms are on disk, again and again, for ever, while nothing else was served."""
+    order = rig.place("breakout", side="buy", stop="110", max_queue_ms=60_000)
+    rig.sync()
+    rig.down()
+    rig.replace("breakout", 2, stop="109")
+    rig.engine.flush()
+    rig.engine.journal_failed("fdatasync: Input/output error")
+    rig.quote("S0", "109.50", "109.51")
+    calls, submit = iter(range(10)), rig.engine.router.submit
+
+    def counted(orders: list[int]) -> None:
+        next(calls)
+        submit(orders)
+
+    monkeypatch.setattr(rig.engine.router, "submit", counted)
+    rig.up()
+    assert [ticket.order for ticket in rig.link.submitted] == [order]
+
+
 def test_a_larger_replace_does_not_pass_a_kill_switch(rig: Rig) -> None:
     order = rig.place("a")
     rig.sync()
