@@ -1,6 +1,6 @@
 """The order table: one row an order, changed by records only."""
 from libc.stdint cimport int64_t, uint64_t, uint32_t, uint16_t, uint8_t
-from hotpath.records cimport AcceptedBody, OrderEvent, ReplaceBody, Terms, TradeBody, TradeCanceledBody
+from hotpath.records cimport AcceptedBody, BrokenEarlyBody, OrderEvent, ReplaceBody, Terms, TradeBody, TradeCanceledBody
 
 cdef struct OrderRow:                    # rows are dumped as they lie: no implicit padding, no pointers
     Terms terms                          # in force
@@ -60,9 +60,11 @@ cdef class OrderTable:
     cdef dict text_ids
     cdef uint32_t intern(self, bytes text) except? 0xFFFFFFFF
     cdef int64_t find(self, uint32_t account, const char* cl_ord_id, Py_ssize_t size) noexcept nogil
-    cdef bint has_exec(self, uint32_t order, const char* exec_id, Py_ssize_t size) noexcept nogil
-    # The execution as it was booked: 1 live, 0 broken since, -1 never seen.
+    # The execution as it was booked: 1 live, 0 broken since, -1 never seen, -2 broken before it was reported and still to come.
     cdef int find_exec(self, uint32_t order, const char* exec_id, Py_ssize_t size, int64_t* qty_e9, int64_t* px_e9) noexcept nogil
+    cdef size_t early_count(self) noexcept nogil                                 # of the executions found as -2
+    # Remember a fill that is broken and still to come; raises ValueError when no sound journal says so.
+    cdef int break_early(self, const BrokenEarlyBody* body) except -1
     cdef int64_t leaves_qty(self, const OrderRow* row) noexcept nogil
     cdef int64_t average_px(self, const OrderRow* row, int64_t add_qty_e9, int64_t add_px_e9) noexcept nogil
     # Apply one order record. 0 ok, -1 a record that no sound journal holds (out of order, unknown row).
@@ -75,6 +77,7 @@ cdef class OrderTable:
 
 cdef enum:
     OPEN_ASKS_MAX = 64
+    EARLY_MAX = 4096                     # executions that were broken before they were reported; one more is not remembered
     FIRST_REV = 1                        # of the id that an order is handed over under, whatever was changed before: durable with it
 
 cdef bint is_done(int ord_status) noexcept nogil

@@ -40,12 +40,15 @@ cdef extern from "hotpath/src/tables.hpp" namespace "backstay" nogil:
     cdef cppclass Exec:
         int64_t qty_e9
         int64_t px_e9
+        bint is_early()
     cdef cppclass ExecSet:
         ExecSet() except +
         @staticmethod
         ExecKey key(uint32_t order, const char* exec_id, size_t size)
         Exec* find(ExecKey k)
         void insert(ExecKey k, int64_t qty_e9, int64_t px_e9) except +
+        void book(ExecKey k, int64_t qty_e9, int64_t px_e9) except +
+        size_t early_count()
         size_t size()
         const char* data()
         void load(const char* data, size_t count) except +
@@ -149,16 +152,23 @@ cdef class OrderTable:
             row = (<NameTable*>self.names).next(h, &cursor)
         return -1
 
-    cdef bint has_exec(self, uint32_t order, const char* exec_id, Py_ssize_t size) noexcept nogil:
-        return (<ExecSet*>self.execs).find(ExecSet.key(order, exec_id, size)) != NULL
-
     cdef int find_exec(self, uint32_t order, const char* exec_id, Py_ssize_t size, int64_t* qty_e9, int64_t* px_e9) noexcept nogil:
         cdef Exec* found = (<ExecSet*>self.execs).find(ExecSet.key(order, exec_id, size))
         if found == NULL:
             return -1
         qty_e9[0] = found.qty_e9
         px_e9[0] = found.px_e9
-        return found.qty_e9 != 0
+        return -2 if found.is_early() else found.qty_e9 != 0
+
+    cdef size_t early_count(self) noexcept nogil:
+        return (<ExecSet*>self.execs).early_count()
+
+    cdef int break_early(self, const BrokenEarlyBody* body) except -1:
+        cdef ExecSet* execs = <ExecSet*>self.execs
+        if body.order >= self.count or execs.find(ExecSet.key(body.order, body.exec_id, body.exec_size)) != NULL:
+            raise ValueError(f"a fill that order row {body.order} cannot wait for is broken")
+        execs.insert(ExecSet.key(body.order, body.exec_id, body.exec_size), 0, 0)
+        return 0
 
     cdef int64_t leaves_qty(self, const OrderRow* row) noexcept nogil:
         if is_done(row.ord_status):
@@ -263,8 +273,8 @@ cdef class OrderTable:
         bs_add_cost(&row.cost_lo, &row.cost_hi, body.last_qty_e9, body.last_px_e9)
         row.cum_qty_e9 += body.last_qty_e9
         row.owed_qty_e9 = max(max(0, row.owed_qty_e9 - body.last_qty_e9), body.broker_cum_qty_e9 - row.cum_qty_e9)
-        (<ExecSet*>self.execs).insert(ExecSet.key(<uint32_t>(row - self.rows), body.exec_id, body.exec_size),
-                                      body.last_qty_e9, body.last_px_e9)
+        (<ExecSet*>self.execs).book(ExecSet.key(<uint32_t>(row - self.rows), body.exec_id, body.exec_size),
+                                    body.last_qty_e9, body.last_px_e9)
 
     cdef void _break_trade(self, OrderRow* row, const TradeCanceledBody* body) noexcept:
         cdef Exec* broken = (<ExecSet*>self.execs).find(ExecSet.key(<uint32_t>(row - self.rows), body.exec_id, body.exec_size))

@@ -201,6 +201,23 @@ cdef class QuoteTable:
             return at.last_px_e9
         return 0
 
+    cdef int64_t collar_px(self, uint32_t row, bint is_buy, int64_t bps_e9, int64_t mono_ns) noexcept nogil:
+        cdef int64_t px = self.trigger_px(row, ASK if is_buy else BID, mono_ns)
+        if px == 0:
+            px = self.reference_px(row, mono_ns, 0)
+        if px <= 0:
+            return 0
+        cdef int64_t tick = self.rows[row].tick_e9
+        cdef int64_t most = MAX_E9 - MAX_E9 % tick
+        cdef int64_t off = 0
+        if scale_bps(px, bps_e9, &off):
+            off = most                                  # beyond all prices
+        if is_buy:
+            px += min(off, most - min(px, most))
+            return min(px + (tick - px % tick) % tick, most)
+        px = max(px - off, 0)
+        return max(px - px % tick, tick)
+
     cdef bint is_fresh(self, uint32_t row, int64_t mono_ns) noexcept nogil:
         if row >= self.count:
             return False

@@ -18,6 +18,7 @@ cpdef enum Kind:
     BROKER_ANOMALY = 8
     SUSPECTED = 9
     CLEARED = 10
+    BROKEN_EARLY = 11
     # one order; 20..49
     ACCEPTED = 20
     SENT_EV = 21
@@ -164,6 +165,14 @@ cdef struct TradeCanceledBody:           # the broker broke a fill
     int64_t venue_ns
     uint8_t exec_size
     uint8_t pad[7]
+    char exec_id[48]
+
+cdef struct BrokenEarlyBody:             # the broker broke a fill that has not been reported yet; its raw words follow
+    int64_t venue_ns
+    uint32_t order
+    uint16_t text_size
+    uint8_t exec_size
+    uint8_t pad
     char exec_id[48]
 
 cdef struct DoneBody:                    # CANCELED_EV, EXPIRED_EV: what the broker says was filled

@@ -14,6 +14,7 @@ class Kind(IntEnum):
     BROKER_ANOMALY = 8
     SUSPECTED = 9
     CLEARED = 10
+    BROKEN_EARLY = 11
     ACCEPTED = 20
     SENT_EV = 21
     NEW_EV = 22

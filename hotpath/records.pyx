@@ -13,6 +13,7 @@ def payload_sizes() -> dict:
         "TriggeredBody": sizeof(TriggeredBody),
         "ReplaceBody": sizeof(ReplaceBody),
         "TradeCanceledBody": sizeof(TradeCanceledBody),
+        "BrokenEarlyBody": sizeof(BrokenEarlyBody),
         "DoneBody": sizeof(DoneBody),
         "TextBody": sizeof(TextBody),
         "RestatedBody": sizeof(RestatedBody),

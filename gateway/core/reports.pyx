@@ -8,21 +8,15 @@ from libc.stdint cimport INT64_MAX, int64_t, uint64_t, uint32_t, uint8_t, uint16
 from libc.string cimport memcpy, memset
 from brokers.ids cimport encode_id
 from hotpath.enums cimport *
-from hotpath.orders cimport FIRST_REV, OrderRow, first_asked, is_allowed, is_asked, is_done
+from hotpath.orders cimport EARLY_MAX, FIRST_REV, OrderRow, first_asked, is_allowed, is_asked, is_done
 from hotpath.records cimport *
 from hotpath.checks cimport PairRow
-from hotpath.fixed cimport MAX_E9
 from hotpath.plants cimport (
     CHECK_KILL_AT_ADMISSION_ONLY, COUNT_REPEATED_FILL_TWICE, IGNORE_FILL_AFTER_CANCEL, NEW_ID_AFTER_RESTART,
     TRIGGER_TWICE_AFTER_RESTART, is_planted,
 )
-from hotpath.quotes cimport InstrumentRow
 from hotpath.ticket cimport Ticket
 from gateway.core.state cimport OP_SUBMIT, State
-
-
-cdef extern from "hotpath/src/fixed.hpp" namespace "backstay" nogil:
-    int scale_bps(int64_t value, int64_t bps_e9, int64_t* out) noexcept
 
 
 cdef bytes clip(bytes text, int most):
@@ -156,28 +150,11 @@ cdef class Reports:
         t.qty_e9 = row.ask_qty_e9 if replace else row.terms.order_qty_e9
         t.expire_ns = row.ask_expire_ns if replace else row.terms.expire_ns
         if row.terms.ord_type == OrdType.MARKET and row.terms.collar_bps_e9:
-            px = self._collared(row, mono_ns)
+            px = s.quotes.collar_px(row.terms.instrument, t.side == Side.BUY, row.terms.collar_bps_e9, mono_ns)
             if px:
                 t.ord_type = OrdType.LIMIT
         t.px_e9 = px
         return t
-
-    cdef int64_t _collared(self, const OrderRow* row, int64_t mono_ns) noexcept nogil:
-        cdef const InstrumentRow* instrument = &self.state.quotes.rows[row.terms.instrument]
-        cdef bint is_buy = row.terms.side == Side.BUY
-        cdef int64_t touch = self.state.quotes.trigger_px(row.terms.instrument, PriceSource.ASK if is_buy else PriceSource.BID, mono_ns)
-        cdef int64_t px = touch if touch else self.state.quotes.reference_px(row.terms.instrument, mono_ns, instrument.max_age_ns)
-        cdef int64_t most = MAX_E9 - MAX_E9 % instrument.tick_e9
-        cdef int64_t off = 0
-        if px <= 0:
-            return 0
-        if scale_bps(px, row.terms.collar_bps_e9, &off):
-            off = most                                  # beyond all prices
-        if is_buy:
-            px += min(off, most - min(px, most))
-            return min(px + (instrument.tick_e9 - px % instrument.tick_e9) % instrument.tick_e9, most)
-        px = max(px - off, 0)
-        return max(px - px % instrument.tick_e9, instrument.tick_e9)
 
     def sent(self, uint32_t order, int64_t before_ns, int64_t after_ns) -> int:
         """Its bytes are in the kernel: exposure is possible from here.
@@ -237,11 +214,14 @@ cdef class Reports:
         cdef OrderEvent* ev
         cdef TradeBody* body
         cdef bint done = is_done(row.ord_status)
-        cdef int64_t pos
+        cdef int64_t pos, owed_e9, seq
+        cdef int64_t qty_e9 = 0, px_e9 = 0
+        cdef int known = s.orders.find_exec(order, exec_id, len(exec_id), &qty_e9, &px_e9)
+        cdef bint early = known == -2
         s.wall_ns = wall_ns
         if len(exec_id) > EXEC_ID_MAX or last_qty_e9 <= 0 or last_px_e9 <= 0 or not self._fits(row, last_qty_e9, last_px_e9):
             return self.anomaly(b"trade: not a fill", raw, wall_ns)
-        if s.orders.has_exec(order, exec_id, len(exec_id)) and not is_planted(COUNT_REPEATED_FILL_TWICE):
+        if known >= 0 and not is_planted(COUNT_REPEATED_FILL_TWICE):
             self.repeats += 1
             return 0
         if done and is_planted(IGNORE_FILL_AFTER_CANCEL):
@@ -250,20 +230,21 @@ cdef class Reports:
         if not is_allowed(row, Kind.TRADE):
             self._adopt(order, OrdStatus.NEW, 0)
         broker_cum_qty_e9 = self._stated(row, last_qty_e9, broker_cum_qty_e9, raw)
-        if row.cum_qty_e9 > row.terms.order_qty_e9 - last_qty_e9:
+        owed_e9 = row.owed_qty_e9
+        if row.cum_qty_e9 > row.terms.order_qty_e9 - last_qty_e9 and not early:
             self.anomaly(b"trade: more than the order's quantity", raw, wall_ns)
         ev = s.begin(order)
         body = <TradeBody*>s.body()
         ev.avg_px_e9 = s.orders.average_px(row, last_qty_e9, last_px_e9)
         ev.cum_qty_e9 = row.cum_qty_e9 + last_qty_e9
         ev.late = done
-        if ev.cum_qty_e9 >= row.terms.order_qty_e9:
+        if ev.cum_qty_e9 >= row.terms.order_qty_e9 and not early:
             ev.ord_status = OrdStatus.FILLED
             ev.leaves_qty_e9 = 0
             ev.pending = Pending.PENDING_NONE
         elif not done:
             ev.ord_status = OrdStatus.PARTIALLY_FILLED
-            ev.leaves_qty_e9 = row.terms.order_qty_e9 - ev.cum_qty_e9
+            ev.leaves_qty_e9 = max(0, row.terms.order_qty_e9 - ev.cum_qty_e9)
         ev.stage = Stage.STAGE_NONE
         ev.hold = Hold.HOLD_NONE
         pos = self._position(row)
@@ -276,30 +257,62 @@ cdef class Reports:
         body.liquidity = liquidity
         body.exec_size = <uint8_t>len(exec_id)
         memcpy(body.exec_id, <const char*>exec_id, len(exec_id))
-        return <int64_t>s.commit(Kind.TRADE, sizeof(TradeBody))
+        s.grouped = early
+        seq = <int64_t>s.commit(Kind.TRADE, sizeof(TradeBody))
+        if not early:
+            return seq
+        s.grouped = 0
+        self._take_back(order, exec_id, last_qty_e9, last_px_e9, max(owed_e9, row.owed_qty_e9), venue_ns, raw)
+        return -1                                       # it may have ended the order there before it was broken
 
     def trade_canceled(self, uint32_t order, bytes exec_id not None, int64_t broker_cum_qty_e9, int64_t venue_ns,
                        bytes raw not None, int64_t wall_ns) -> int:
         """The broker broke a fill: it is taken back at its own price. An order that is done stays as it ended.
 
-        Its fee stays booked: what becomes of it comes with the broker's cash, not with this report.
+        Its fee stays booked: what becomes of it comes with the broker's cash, not with this report. A break that overtook its
+        fill is remembered: when the fill comes it is told, taken back at once, and ends nothing.
         """
         cdef State s = self.state
         cdef OrderRow* row = self._row(order)
-        cdef int64_t qty_e9 = 0, px_e9 = 0, pos
-        cdef OrderEvent* ev
-        cdef TradeCanceledBody* body
+        cdef int64_t qty_e9 = 0, px_e9 = 0
         cdef int known = s.orders.find_exec(order, exec_id, len(exec_id), &qty_e9, &px_e9)
-        cdef int back = Side.SELL if row.terms.side == Side.BUY else Side.BUY
         s.wall_ns = wall_ns
-        if known == 0:
+        if known == 0 or known == -2:
             self.repeats += 1
             return 0
-        if (known < 0 or qty_e9 > row.cum_qty_e9 or not is_allowed(row, Kind.TRADE_CANCELED)
+        if known < 0:
+            return self._break_early(order, exec_id, venue_ns, raw)
+        broker_cum_qty_e9 = self._stated(row, -qty_e9, broker_cum_qty_e9, raw)
+        return self._take_back(order, exec_id, qty_e9, px_e9, max(row.owed_qty_e9, broker_cum_qty_e9 - row.cum_qty_e9 + qty_e9),
+                               venue_ns, raw)
+
+    cdef int64_t _break_early(self, uint32_t order, bytes exec_id, int64_t venue_ns, bytes raw) except 0:
+        """Its fill is late, or the broker breaks what never was: remembered, and an anomaly until the fill comes."""
+        cdef State s = self.state
+        cdef BrokenEarlyBody* body = <BrokenEarlyBody*>s.scratch
+        cdef bytes text = clip(raw, TEXT_MAX)
+        if not 0 < len(exec_id) <= EXEC_ID_MAX or s.orders.early_count() >= EARLY_MAX:
+            return self.anomaly(b"trade canceled: no such fill is booked", raw, s.wall_ns)
+        self.anomalies += 1
+        memset(s.scratch, 0, 512)
+        body.venue_ns, body.order, body.text_size, body.exec_size = venue_ns, order, <uint16_t>len(text), <uint8_t>len(exec_id)
+        memcpy(body.exec_id, <const char*>exec_id, len(exec_id))
+        memcpy(s.scratch + sizeof(BrokenEarlyBody), <const char*>text, len(text))
+        s.emit(Kind.BROKEN_EARLY, sizeof(BrokenEarlyBody) + len(text))
+        return -1
+
+    cdef int64_t _take_back(self, uint32_t order, bytes exec_id, int64_t qty_e9, int64_t px_e9, int64_t owed_e9, int64_t venue_ns,
+                            bytes raw) except 0:
+        cdef State s = self.state
+        cdef OrderRow* row = self._row(order)
+        cdef int64_t pos
+        cdef OrderEvent* ev
+        cdef TradeCanceledBody* body
+        cdef int back = Side.SELL if row.terms.side == Side.BUY else Side.BUY
+        if (qty_e9 > row.cum_qty_e9 or not is_allowed(row, Kind.TRADE_CANCELED)
                 or not s.gate.can_book(row.account, row.terms.instrument, back, qty_e9, px_e9)
                 or not s.gate.can_book(row.account, row.terms.instrument, row.terms.side, qty_e9, row.ref_px_e9)):
-            return self.anomaly(b"trade canceled: no such fill is booked", raw, wall_ns)
-        broker_cum_qty_e9 = self._stated(row, -qty_e9, broker_cum_qty_e9, raw)
+            return self.anomaly(b"trade canceled: the books cannot give it back", raw, s.wall_ns)
         ev = s.begin(order)
         body = <TradeCanceledBody*>s.body()
         ev.avg_px_e9 = s.orders.average_px(row, -qty_e9, px_e9)
@@ -312,7 +325,7 @@ cdef class Reports:
         body.last_qty_e9 = qty_e9
         body.last_px_e9 = px_e9
         body.pos_qty_e9 = pos - qty_e9 if row.terms.side == Side.BUY else pos + qty_e9
-        body.owed_qty_e9 = max(row.owed_qty_e9, broker_cum_qty_e9 - ev.cum_qty_e9)
+        body.owed_qty_e9 = owed_e9
         body.venue_ns = venue_ns
         body.exec_size = <uint8_t>len(exec_id)
         memcpy(body.exec_id, <const char*>exec_id, len(exec_id))

@@ -466,6 +466,8 @@ cdef class State:
             self._halt(<const HaltBody*>payload, payload + sizeof(HaltBody), wall_ns)
         elif kind == Kind.INSTRUMENT_STATE:
             self.quotes.set_session(state.instrument, state.is_open, state.is_halted, state.is_restricted)
+        elif kind == Kind.BROKEN_EARLY:
+            self.orders.break_early(<const BrokenEarlyBody*>payload)
         elif kind == Kind.SUSPECTED:
             self._suspect()
         elif kind == Kind.CLEARED:

@@ -36,7 +36,7 @@ def take(gateway: Gateway, version: str) -> Readings:
         stops_fired=counts.get(Kind.TRIGGERED, 0),
         open_orders=state.orders.open_count,
         in_doubt=engine.views.in_doubt(),
-        illegal_transitions=counts.get(Kind.BROKER_ANOMALY, 0),
+        illegal_transitions=counts.get(Kind.BROKER_ANOMALY, 0) + counts.get(Kind.BROKEN_EARLY, 0),
         feeds=_feeds(gateway),
         links={name: link.state == "up" for name, link in stream.links().items()},
         journal=_journal(gateway),

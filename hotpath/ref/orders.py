@@ -10,6 +10,7 @@ from hotpath.ref import records as rec
 from hotpath.ref.records import OrderEvent, Terms
 
 OPEN_ASKS_MAX = 64  # revisions asked of the broker and not answered
+EARLY_MAX = 4096  # executions that were broken before they were reported; one more is not remembered
 FIRST_REV = 1  # of the id that an order is handed over under, whatever was changed before: durable with it
 HELD, PENDING_NEW, FILLED = int(OrdStatus.HELD), int(OrdStatus.PENDING_NEW), int(OrdStatus.FILLED)
 QUEUED, IN_DOUBT = int(Stage.QUEUED), int(Stage.IN_DOUBT)
@@ -163,10 +164,17 @@ def read_row(data: bytes, at: int) -> OrderRow:
 
 @dataclass(slots=True)
 class Exec:
-    """An execution as it was booked; one that the broker broke has quantity 0 and stays known."""
+    """An execution as it was booked; one that the broker broke has quantity 0 and stays known.
+
+    Price 0 as well: it was broken before it was reported, and is still to come.
+    """
 
     qty_e9: int
     px_e9: int
+
+    @property
+    def is_early(self) -> bool:
+        return self.qty_e9 == 0 and self.px_e9 == 0
 
 
 def exec_key(order: int, exec_id: bytes) -> tuple[int, int]:
@@ -185,6 +193,7 @@ class OrderTable:
         self.rows: list[OrderRow] = []
         self.names: dict[tuple[int, bytes], int] = {}
         self.execs: dict[tuple[int, int], Exec] = {}
+        self.early_count = 0  # of those, broken before they were reported and still to come
         self.texts = [b""]  # interned session, tag and signal texts
         self.text_ids = {b"": 0}
 
@@ -214,6 +223,17 @@ class OrderTable:
         return self.execs.get(exec_key(order, exec_id))
 
     # --- records ------------------------------------------------------------------------------------------------------
+
+    def break_early(self, order: int, exec_id: bytes) -> None:
+        """Remember a fill that is broken and still to come; raises ValueError when no sound journal says so."""
+        key = exec_key(order, exec_id)
+        if order >= len(self.rows) or key in self.execs:
+            raise ValueError(f"a fill that order row {order} cannot wait for is broken")
+        self._book(key, 0, 0)
+
+    def _book(self, key: tuple[int, int], qty_e9: int, px_e9: int) -> None:
+        before, self.execs[key] = self.execs.get(key), Exec(qty_e9, px_e9)
+        self.early_count += self.execs[key].is_early - (before is not None and before.is_early)
 
     def apply(self, kind: int, ev: OrderEvent, payload: bytes, wall_ns: int) -> int:
         """Apply one order record. 0 ok, -1 a record that no sound journal holds (out of order, unknown row)."""
@@ -290,8 +310,7 @@ class OrderTable:
         row.cum_qty_e9 += body.last_qty_e9
         still_owed_e9 = max(0, row.owed_qty_e9 - body.last_qty_e9)
         row.owed_qty_e9 = max(still_owed_e9, body.broker_cum_qty_e9 - row.cum_qty_e9)
-        key = exec_key(order, body.exec_id[: body.exec_size])
-        self.execs[key] = Exec(body.last_qty_e9, body.last_px_e9)
+        self._book(exec_key(order, body.exec_id[: body.exec_size]), body.last_qty_e9, body.last_px_e9)
         self._arrived(row)
 
     def _break_trade(self, row: OrderRow, order: int, body: rec.TradeCanceledBody) -> None:
@@ -355,4 +374,4 @@ class OrderTable:
         self.names = {(row.account, row.cl_ord_id): number for number, row in enumerate(self.rows)}
         at += count * row_bytes
         for high, low, qty_e9, px_e9 in EXEC.iter_unpack(data[at:]):
-            self.execs[high, low] = Exec(qty_e9, px_e9)
+            self._book((high, low), qty_e9, px_e9)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from hotpath.ref.fixed import MAX_E9
+from hotpath.ref.fixed import MAX_E9, scale
 
 CROSSED, LOCKED, ONE_SIDED, BACKWARD, GAP, BAD_VALUE, OUT_OF_SESSION, OUTSIDE_QUOTE = (1 << bit for bit in range(8))
 FLAG_NAMES = ("crossed", "locked", "one_sided", "backward", "gap", "bad_value", "out_of_session", "outside_quote")
@@ -205,6 +205,22 @@ class QuoteTable:
         if at.has_young_last(mono_ns, limit_ns) and not at.flags_last & OUTSIDE_QUOTE:
             return at.last_px_e9
         return 0
+
+    def collar(self, row: int, is_buy: bool, bps_e9: int, mono_ns: int) -> int:
+        """Limit price of a market order with a collar, so many bps beyond its side; 0 without a fresh price."""
+        px_e9 = self.trigger(row, ASK if is_buy else BID, mono_ns) or self.reference(row, mono_ns)
+        if px_e9 <= 0:
+            return 0
+        tick_e9 = self.rows[row].tick_e9
+        most_e9 = MAX_E9 - MAX_E9 % tick_e9
+        try:
+            off_e9 = scale(px_e9, bps_e9)
+        except OverflowError:
+            off_e9 = most_e9  # beyond all prices
+        if is_buy:
+            return min(-(-(px_e9 + off_e9) // tick_e9) * tick_e9, most_e9)
+        px_e9 = max(px_e9 - off_e9, 0)
+        return max(px_e9 - px_e9 % tick_e9, tick_e9)
 
     def fresh(self, row: int, mono_ns: int) -> bool:
         at = self.rows[row]

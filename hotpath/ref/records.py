@@ -19,7 +19,7 @@ TEXT_MAX = 240
 
 # Record kinds, as in hotpath.records.Kind. Plain integers: an enumeration's members are slow to compare here.
 EPOCH_STARTED, ACCOUNT_OPENED, INSTRUMENT_LISTED, LIMITS_SET, HALT_CHANGED, INSTRUMENT_STATE, STOPPED = range(1, 8)
-BROKER_ANOMALY, SUSPECTED, CLEARED = range(8, 11)
+BROKER_ANOMALY, SUSPECTED, CLEARED, BROKEN_EARLY = range(8, 12)
 ACCEPTED, SENT_EV, NEW_EV, TRADE, RELEASED, TRIGGERED = range(20, 26)
 PENDING_REPLACE_EV, REPLACED, REPLACE_REJECTED, PENDING_CANCEL_EV, CANCELED_EV, CANCEL_REJECTED = range(27, 33)
 EXPIRED_EV, REJECTED_EV, IN_DOUBT_EV, REQUEUED, RESTATED, TRADE_CORRECTED, TRADE_CANCELED = range(33, 40)
@@ -157,6 +157,16 @@ class TradeCanceledBody(NamedTuple):
     exec_id: bytes
 
 
+class BrokenEarlyBody(NamedTuple):
+    """The broker broke a fill that has not been reported yet; its raw words follow."""
+
+    venue_ns: int
+    order: int
+    text_size: int
+    exec_size: int
+    exec_id: bytes
+
+
 class DoneBody(NamedTuple):
     """CANCELED_EV, EXPIRED_EV: what the broker says was filled."""
 
@@ -260,6 +270,7 @@ LAYOUTS: dict[Callable[..., Any], Struct] = {
     TriggeredBody: Struct("<10qQ2B6x"),
     ReplaceBody: Struct("<qQI6B6x"),
     TradeCanceledBody: Struct("<5qB7x48s"),
+    BrokenEarlyBody: Struct("<qIHBx48s"),
     DoneBody: Struct("<q"),
     TextBody: Struct("<q3H2x"),
     RestatedBody: Struct("<3q2B6x"),

@@ -82,11 +82,14 @@ struct ExecKey {
     uint64_t b;
 };
 
-// An execution as it was booked: a broker that breaks it names it by its id only. Broken ones have quantity 0 and stay known.
+// An execution as it was booked: a broker that breaks it names it by its id only. Broken ones have quantity 0 and stay known; one with
+// price 0 as well was broken before it was reported, and is still to come.
 struct Exec {
     ExecKey key;
     int64_t qty_e9;
     int64_t px_e9;
+
+    bool is_early() const { return qty_e9 == 0 && px_e9 == 0; }
 };
 
 class ExecSet {
@@ -106,7 +109,17 @@ class ExecSet {
     void insert(ExecKey k, int64_t qty_e9, int64_t px_e9) {
         index_.insert(k.a, static_cast<uint32_t>(execs_.size()));
         execs_.push_back(Exec{k, qty_e9, px_e9});
+        early_ += execs_.back().is_early();
     }
+    // A fill that is counted now, or comes at last after it was broken.
+    void book(ExecKey k, int64_t qty_e9, int64_t px_e9) {
+        Exec* known = early_ ? find(k) : nullptr;
+        if (!known || !known->is_early()) return insert(k, qty_e9, px_e9);
+        known->qty_e9 = qty_e9;
+        known->px_e9 = px_e9;
+        --early_;
+    }
+    size_t early_count() const { return early_; }
     size_t size() const { return execs_.size(); }
     const char* data() const { return reinterpret_cast<const char*>(execs_.data()); }
     void load(const char* data, size_t count) {
@@ -120,6 +133,7 @@ class ExecSet {
    private:
     NameTable index_;
     std::vector<Exec> execs_;
+    size_t early_ = 0;  // broken before they were reported, and still to come
 };
 
 }  // namespace backstay

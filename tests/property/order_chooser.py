@@ -209,10 +209,11 @@ class Chooser:
             qty = qty if draw.random() < 0.98 else draw.choice((0, -E9))
             args = (exec_id, qty, (10_000 + draw.randint(-9, 9)) * CENT, ahead)
         elif kind == "trade_canceled":
-            if self.execs and draw.random() < 0.95:
+            if self.execs and draw.random() < 0.9:
                 row, exec_id = draw.choice(self.execs[-30:])
-            else:
-                exec_id = b"never"
+            else:  # it overtakes its fill, which comes later or never
+                exec_id = f"x{len(self.execs)}".encode()
+                self.execs.append((row, exec_id))
             args = (exec_id, ahead)
         elif kind in ("canceled", "expired"):
             args = (ahead,)

@@ -93,7 +93,7 @@ class Order:
     owed_qty_e9: int = 0
     execs: dict[bytes, tuple[int, int]] = field(
         default_factory=dict
-    )  # exec_id -> quantity and price; broken ones have 0
+    )  # exec_id -> quantity and price; broken ones have quantity 0, those that were broken before they came price 0 too
     was_sent: bool = False
     cancel_seq: int = 0
     cancel_reason: str | None = None
@@ -328,7 +328,8 @@ class Orders:
         order = self.orders[row]
         if last_qty_e9 <= 0 or last_px_e9 <= 0 or len(exec_id) > 48:
             return self._misfit()
-        if exec_id in order.execs:
+        early = order.execs.get(exec_id) == (0, 0)
+        if exec_id in order.execs and not early:
             return REPEAT
         self._arrive(order)
         if not order.allows("trade"):
@@ -337,30 +338,40 @@ class Orders:
         order.execs[exec_id] = last_qty_e9, last_px_e9
         order.cum_qty_e9 += last_qty_e9
         order.cost += last_qty_e9 * last_px_e9
+        owed_before = order.owed_qty_e9
         owed_still = max(order.owed_qty_e9 - last_qty_e9, 0)
         order.owed_qty_e9 = max(owed_still, broker_cum_qty_e9 - order.cum_qty_e9)
         pair = order.account, order.instrument
         self.positions[pair] = self.positions.get(pair, 0) + (last_qty_e9 if order.side == 1 else -last_qty_e9)
-        self.anomalies += order.cum_qty_e9 > order.terms.qty_e9
+        self.anomalies += order.cum_qty_e9 > order.terms.qty_e9 and not early
         order.stage = None
-        if order.cum_qty_e9 >= order.terms.qty_e9:
+        if order.cum_qty_e9 >= order.terms.qty_e9 and not early:
             order.ord_status, order.pending = "filled", None
         elif not late:
             order.ord_status = "partially_filled"
-        return self._tell(order, "trade", late=late)
+        self._tell(order, "trade", late=late)
+        if not early:
+            return RECORD
+        self._take_back(order, exec_id, max(owed_before, order.owed_qty_e9))
+        return MISFIT  # told and taken back; it may have ended the order there before
 
     def trade_canceled(self, row: int, exec_id: bytes, broker_cum_qty_e9: int = 0) -> str:
         """The broker broke a fill: taken back at its own price; an order that is done stays as it ended."""
         order = self.orders[row]
-        qty_e9, px_e9 = order.execs.get(exec_id, (-1, 0))
+        qty_e9, _ = order.execs.get(exec_id, (-1, 0))
         if qty_e9 == 0:
             return REPEAT
         if qty_e9 < 0:
+            order.execs[exec_id] = 0, 0
             return self._misfit()
+        return self._take_back(order, exec_id, max(order.owed_qty_e9, broker_cum_qty_e9 - order.cum_qty_e9 + qty_e9))
+
+    def _take_back(self, order: Order, exec_id: bytes, owed_qty_e9: int) -> str:
+        qty_e9, px_e9 = order.execs[exec_id]
         order.execs[exec_id] = 0, px_e9
         order.cum_qty_e9 -= qty_e9
         order.cost -= qty_e9 * px_e9
-        order.owed_qty_e9 = max(order.owed_qty_e9, broker_cum_qty_e9 - order.cum_qty_e9)
+        order.owed_qty_e9 = owed_qty_e9
         self.positions[order.account, order.instrument] -= qty_e9 if order.side == 1 else -qty_e9
         if not order.is_done:
             order.ord_status = "partially_filled" if order.cum_qty_e9 else "new"

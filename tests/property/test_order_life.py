@@ -190,6 +190,14 @@ class OrderLife(RuleBasedStateMachine):
         self.pair.report("trade_canceled", row, exec_id, cum * E9)
 
     @precondition(lambda self: self.pair.twin.orders)
+    @rule(at=recent, cum=broker_cum)
+    def bust_early(self, at: int, cum: int) -> None:
+        """It overtakes its fill, which `trade_again` may bring."""
+        row, exec_id = self._row(at), f"x{len(self.execs)}".encode()
+        self.execs.append((row, exec_id))
+        self.pair.report("trade_canceled", row, exec_id, cum * E9)
+
+    @precondition(lambda self: self.pair.twin.orders)
     @rule(at=recent, word=st.sampled_from(("canceled", "expired")), cum=broker_cum)
     def ends(self, at: int, word: str, cum: int) -> None:
         self.pair.report(word, self._row(at), cum * E9)

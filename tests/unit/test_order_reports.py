@@ -6,10 +6,15 @@ import msgspec
 import pytest
 
 from gateway.contracts.requests import CancelItem, PlaceItem, ReplaceItem
+from gateway.core import COMPILED, Core
 from gateway.core.intake import Refusal
+from gateway.core.ref import READABLE
 from gateway.core.world import World
 from hotpath.enums import OrdStatus, Stage
-from tests.property.order_world import E9, LIMITS, Pair
+from hotpath.ref.frame import pack_frame
+from hotpath.ref.orders import EARLY_MAX
+from hotpath.ref.records import BROKEN_EARLY, PAYLOAD_VERSION, BrokenEarlyBody, pack
+from tests.property.order_world import E9, LIMITS, Pair, new_state
 
 PX = 100 * E9
 
@@ -277,10 +282,88 @@ def test_an_order_that_is_done_stays_as_it_ended_when_its_fill_is_broken(pair: P
     pair.compare_all()
 
 
-def test_a_broken_fill_that_nobody_booked_is_an_anomaly(pair: Pair) -> None:
+def test_a_broken_fill_that_nobody_booked_is_an_anomaly_once(pair: Pair) -> None:
     row = working(pair)
     pair.report("trade_canceled", row, b"never", 0)
+    pair.report("trade_canceled", row, b"never", 0)
     assert pair.live.reports.anomalies == 1
+    too_long = b"x" * 49
+    assert pair.live.reports.trade_canceled(row, too_long, 0, 7, b"raw", pair.wall_ns) == -1
+    assert pair.live.reports.anomalies == 2
+
+
+def position(pair: Pair) -> int:
+    found = pair.live.state.gate.pair_of(0, 0)
+    return 0 if found is None else found["pos_qty_e9"]
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_fill_that_comes_after_its_break_is_told_and_taken_back_and_moves_nothing(
+    pair: Pair, restarted: bool
+) -> None:
+    row = working(pair)
+    pair.report("trade_canceled", row, b"x1", 0)
+    if restarted:
+        pair.restart()
+    pair.report("trade", row, b"x1", 10 * E9, PX, 10 * E9)
+    told = [(event.t, event.ord_status, event.cum_qty_e9, event.leaves_qty_e9) for _, event in pair.twin.events[-2:]]
+    assert told == [("trade", "partially_filled", 10 * E9, 0), ("trade_canceled", "new", 0, 10 * E9)]
+    assert position(pair) == 0 and reserved(pair) == 10 * E9, "it may work there: its reservation stays"
+    pair.report("trade", row, b"x1", 10 * E9, PX, 10 * E9)
+    pair.report("trade_canceled", row, b"x1", 0)
+    assert [event["exec_id"] for event in pair.told if "exec_id" in event] == ["x1", "x1"], "old news by now"
+    pair.compare_all()
+    pair.compare_replay()
+
+
+def test_a_fill_that_comes_after_its_break_and_after_the_one_that_took_its_place_is_no_overfill(pair: Pair) -> None:
+    row = working(pair)
+    pair.report("trade_canceled", row, b"x1", 0)
+    pair.report("trade", row, b"x2", 10 * E9, PX, 10 * E9)
+    anomalies = pair.live.reports.anomalies
+    pair.report("trade", row, b"x1", 4 * E9, PX, 4 * E9)
+    assert pair.live.views.status(row)[0] == OrdStatus.FILLED
+    assert pair.twin.events[-2][1].late
+    assert position(pair) == 10 * E9 and pair.live.reports.anomalies == anomalies
+    pair.compare_all()
+    pair.compare_replay()
+
+
+def test_a_fill_that_comes_after_its_break_keeps_what_is_owed(pair: Pair) -> None:
+    row = working(pair)
+    pair.report("trade_canceled", row, b"x1", 3 * E9)
+    pair.report("canceled", row, 3 * E9)
+    pair.report("trade", row, b"x1", 4 * E9, PX, 7 * E9)
+    assert pair.live.views.order(row)["owed_qty_e9"] == 3 * E9
+    pair.report("trade", row, b"x0", 3 * E9, PX, 3 * E9)
+    assert pair.live.views.order(row)["owed_qty_e9"] == 0 and position(pair) == 3 * E9
+    pair.compare_replay()
+
+
+@pytest.mark.parametrize("core", [COMPILED, READABLE])
+def test_breaks_without_their_fills_are_remembered_up_to_a_bound(core: Core) -> None:
+    pair = Pair(core)
+    row = working(pair)
+    reports, state = pair.live.reports, pair.live.state
+    for number in range(EARLY_MAX):
+        reports.trade_canceled(row, b"e%d" % number, 0, 7, b"raw", pair.wall_ns)
+    before = len(state.dump())
+    assert reports.trade_canceled(row, b"one more", 0, 7, b"raw", pair.wall_ns) == -1
+    assert len(state.dump()) == before, "an anomaly, and nothing is remembered"
+    assert reports.trade(row, b"e0", E9, PX, 0, 0, 0, 0, b"", pair.wall_ns) == -1
+    reports.trade_canceled(row, b"one more", 0, 7, b"raw", pair.wall_ns)
+    assert reports.trade(row, b"one more", E9, PX, 0, 0, 0, 0, b"", pair.wall_ns) == -1
+    assert position(pair) == 0
+
+
+def test_a_journal_that_breaks_a_fill_which_no_order_can_wait_for_is_refused(pair: Pair) -> None:
+    row = working(pair)
+    body = BrokenEarlyBody(7, row + 1, 0, 2, b"x1")
+    record = pack_frame(pair.live.state.seq + 1, 1, 1, BROKEN_EARLY, PAYLOAD_VERSION, 0, pack(body))
+    for state in (new_state(COMPILED), new_state(READABLE)):
+        state.replay(memoryview(bytes(pair.journal)), 0)
+        with pytest.raises(ValueError, match="cannot wait for"):
+            state.replay(memoryview(record), len(pair.journal))
 
 
 @pytest.mark.parametrize("sent", [False, True])

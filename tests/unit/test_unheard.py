@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from brokers.ports import Execution, ReportExpired, ReportState, ReportTrade, ReportTradeCanceled
@@ -315,3 +316,29 @@ def test_a_stop_that_may_have_fired_before_is_not_refused_before_the_brokers_wor
     assert again.engine.views.order(order)["stage"] == Stage.IN_DOUBT
     again.up()  # the broker proves it absent
     assert again.status(order) == OrdStatus.REJECTED and not again.link.submitted
+
+
+def test_a_fill_that_was_broken_before_it_came_may_have_ended_its_order_so_the_broker_is_asked(rig: Timed) -> None:
+    """It is taken back as it comes and ends nothing here; there the order was full before the break."""
+    order = rig.place("a", qty="10")
+    rig.sync()
+    rig.new(order)
+    rig.engine.on_report(ReportTradeCanceled(order=order, rev=1, venue_ns=0, raw=b"", exec_id=b"X1", cum_qty_e9=0))
+    rig.sync()
+    assert asked(rig) == [order]
+    state = ReportState(order=order, rev=1, venue_ns=1, raw=b"", found=True, status=OrdStatus.NEW, order_qty_e9=10 * E9)
+    rig.engine.on_report(state)
+    rig.sync()
+    rig.link.asked.clear()
+    rig.engine.on_report(
+        ReportTrade(
+            order=order, rev=1, venue_ns=0, raw=b"", exec_id=b"X1", last_qty_e9=10 * E9, last_px_e9=100 * E9,
+            cum_qty_e9=10 * E9, leaves_qty_e9=0,
+        )
+    )  # fmt: skip
+    rig.sync()
+    assert rig.status(order) == OrdStatus.NEW and asked(rig) == [order]
+    rig.engine.on_report(msgspec.structs.replace(state, venue_ns=2, status=OrdStatus.FILLED))
+    rig.sync()
+    row = rig.engine.views.order(order)
+    assert (row["ord_status"], row["cum_qty_e9"], row["owed_qty_e9"]) == (OrdStatus.FILLED, 0, 0)

@@ -11,10 +11,10 @@ from dataclasses import replace
 from typing import Literal
 
 from gateway.core.ref.state import OP_SUBMIT, State
-from hotpath.enums import Hold, OrdStatus, OrdType, Pending, PriceSource, Reason, Side, Stage
+from hotpath.enums import Hold, OrdStatus, OrdType, Pending, Reason, Side, Stage
 from hotpath.ref import records as rec
-from hotpath.ref.fixed import INT64_MAX, MAX_E9, scale
-from hotpath.ref.orders import FIRST_REV, OrderRow
+from hotpath.ref.fixed import INT64_MAX
+from hotpath.ref.orders import EARLY_MAX, FIRST_REV, Exec, OrderRow
 from hotpath.ticket import Ticket
 
 ENDED = {"stage": Stage.STAGE_NONE, "hold": Hold.HOLD_NONE, "pending": Pending.PENDING_NONE, "leaves_qty_e9": 0}
@@ -108,7 +108,7 @@ class Reports:
         rev = row.ask_rev if replace else row.broker_rev if row.was_sent else FIRST_REV
         px_e9, ord_type = row.ask_px_e9 if replace else terms.px_e9, terms.ord_type
         if terms.ord_type == OrdType.MARKET and terms.collar_bps_e9:
-            px_e9 = self._collared(row, mono_ns)
+            px_e9 = state.quotes.collar(terms.instrument, terms.side == Side.BUY, terms.collar_bps_e9, mono_ns)
             ord_type = int(OrdType.LIMIT) if px_e9 else ord_type
         return Ticket(
             order=order, rev=rev, broker_cl_ord_id=state.broker_id(order, rev),
@@ -119,24 +119,6 @@ class Reports:
             qty_e9=row.ask_qty_e9 if replace else terms.order_qty_e9, px_e9=px_e9,
             expire_ns=row.ask_expire_ns if replace else terms.expire_ns,
         )  # fmt: skip
-
-    def _collared(self, row: OrderRow, mono_ns: int) -> int:
-        quotes, terms = self.state.quotes, row.terms
-        tick_e9 = quotes.rows[terms.instrument].tick_e9
-        is_buy = terms.side == Side.BUY
-        touch_e9 = quotes.trigger(terms.instrument, PriceSource.ASK if is_buy else PriceSource.BID, mono_ns)
-        px_e9 = touch_e9 or quotes.reference(terms.instrument, mono_ns)
-        if px_e9 <= 0:
-            return 0
-        most_e9 = MAX_E9 - MAX_E9 % tick_e9
-        try:
-            off_e9 = scale(px_e9, terms.collar_bps_e9)
-        except OverflowError:
-            off_e9 = most_e9  # beyond all prices
-        if is_buy:
-            return min(-(-(px_e9 + off_e9) // tick_e9) * tick_e9, most_e9)
-        px_e9 = max(px_e9 - off_e9, 0)
-        return max(px_e9 - px_e9 % tick_e9, tick_e9)
 
     def sent(self, order: int, before_ns: int, after_ns: int) -> int:
         """Its bytes are in the kernel: exposure is possible from here.
@@ -181,47 +163,73 @@ class Reports:
         is_sound = len(exec_id) <= rec.EXEC_ID_MAX and last_qty_e9 > 0 and last_px_e9 > 0
         if not is_sound or not self._fits(row, last_qty_e9, last_px_e9):
             return self.anomaly(b"trade: not a fill", raw, wall_ns)
-        if state.orders.find_exec(order, exec_id) is not None:
+        known = state.orders.find_exec(order, exec_id)
+        if known is not None and not known.is_early:
             return self._repeat()
+        is_early = known is not None
         self._arrive(row, b"trade: nobody saw the order leave", raw)
         if not row.is_allowed(rec.TRADE):
             self._adopt(order, OrdStatus.NEW, 0)
         broker_cum_qty_e9 = self._stated(row, last_qty_e9, broker_cum_qty_e9, raw)
-        cum_qty_e9 = row.cum_qty_e9 + last_qty_e9
-        if cum_qty_e9 > row.terms.order_qty_e9:
+        cum_qty_e9, owed_e9 = row.cum_qty_e9 + last_qty_e9, row.owed_qty_e9
+        if cum_qty_e9 > row.terms.order_qty_e9 and not is_early:
             self.anomaly(b"trade: more than the order's quantity", raw, wall_ns)
         event = state.event(
             order, cum_qty_e9=cum_qty_e9, avg_px_e9=row.average_px(last_qty_e9, last_px_e9), late=was_done,
             stage=Stage.STAGE_NONE, hold=Hold.HOLD_NONE,
         )  # fmt: skip
-        if cum_qty_e9 >= row.terms.order_qty_e9:
+        if cum_qty_e9 >= row.terms.order_qty_e9 and not is_early:
             event = event._replace(ord_status=OrdStatus.FILLED, leaves_qty_e9=0, pending=Pending.PENDING_NONE)
         elif not was_done:
-            leaves_e9 = row.terms.order_qty_e9 - cum_qty_e9
+            leaves_e9 = max(0, row.terms.order_qty_e9 - cum_qty_e9)
             event = event._replace(ord_status=OrdStatus.PARTIALLY_FILLED, leaves_qty_e9=leaves_e9)
         signed_e9 = last_qty_e9 if row.terms.side == Side.BUY else -last_qty_e9
         body = rec.TradeBody(
             last_qty_e9, last_px_e9, fee_e4, self._position(row) + signed_e9, venue_ns, broker_cum_qty_e9,
             len(exec_id), liquidity, exec_id,
         )  # fmt: skip
-        return state.commit(rec.TRADE, event, rec.pack(body))
+        state.is_grouped = is_early
+        seq = state.commit(rec.TRADE, event, rec.pack(body))
+        if not is_early:
+            return seq
+        state.is_grouped = False
+        self._take_back(order, exec_id, Exec(last_qty_e9, last_px_e9), max(owed_e9, row.owed_qty_e9), venue_ns, raw)
+        return -1  # it may have ended the order there before it was broken
 
     def trade_canceled(
         self, order: int, exec_id: bytes, broker_cum_qty_e9: int, venue_ns: int, raw: bytes, wall_ns: int
     ) -> int:
         """The broker broke a fill: it is taken back at its own price. An order that is done stays as it ended.
 
-        Its fee stays booked: what becomes of it comes with the broker's cash, not with this report.
+        Its fee stays booked: what becomes of it comes with the broker's cash, not with this report. A break that
+        overtook its fill is remembered: when the fill comes it is told, taken back at once, and ends nothing.
         """
         state, row = self.state, self._row(order)
         state.wall_ns = wall_ns
         known = state.orders.find_exec(order, exec_id)
         if known is not None and known.qty_e9 == 0:
             return self._repeat()
-        if known is None or not self._may_break(row, known.qty_e9, known.px_e9):
-            return self.anomaly(b"trade canceled: no such fill is booked", raw, wall_ns)
-        qty_e9, px_e9 = known.qty_e9, known.px_e9
-        broker_cum_qty_e9 = self._stated(row, -qty_e9, broker_cum_qty_e9, raw)
+        if known is None:
+            return self._break_early(order, exec_id, venue_ns, raw)
+        broker_cum_qty_e9 = self._stated(row, -known.qty_e9, broker_cum_qty_e9, raw)
+        owed_e9 = max(row.owed_qty_e9, broker_cum_qty_e9 - row.cum_qty_e9 + known.qty_e9)
+        return self._take_back(order, exec_id, known, owed_e9, venue_ns, raw)
+
+    def _break_early(self, order: int, exec_id: bytes, venue_ns: int, raw: bytes) -> int:
+        """Its fill is late, or the broker breaks what never was: remembered, and an anomaly until the fill comes."""
+        if not 0 < len(exec_id) <= rec.EXEC_ID_MAX or self.state.orders.early_count >= EARLY_MAX:
+            return self.anomaly(b"trade canceled: no such fill is booked", raw, self.state.wall_ns)
+        self.anomalies += 1
+        text = clip(raw, rec.TEXT_MAX)
+        body = rec.BrokenEarlyBody(venue_ns, order, len(text), len(exec_id), exec_id)
+        self.state.emit(rec.BROKEN_EARLY, rec.pack(body) + text)
+        return -1
+
+    def _take_back(self, order: int, exec_id: bytes, fill: Exec, owed_e9: int, venue_ns: int, raw: bytes) -> int:
+        state, row = self.state, self._row(order)
+        qty_e9, px_e9 = fill.qty_e9, fill.px_e9
+        if not self._may_break(row, qty_e9, px_e9):
+            return self.anomaly(b"trade canceled: the books cannot give it back", raw, state.wall_ns)
         cum_qty_e9 = row.cum_qty_e9 - qty_e9
         event = state.event(order, cum_qty_e9=cum_qty_e9, avg_px_e9=row.average_px(-qty_e9, px_e9), late=row.is_done)
         if not row.is_done:
@@ -230,7 +238,6 @@ class Reports:
                 leaves_qty_e9=max(0, row.terms.order_qty_e9 - cum_qty_e9),
             )
         signed_e9 = qty_e9 if row.terms.side == Side.BUY else -qty_e9
-        owed_e9 = max(row.owed_qty_e9, broker_cum_qty_e9 - cum_qty_e9)
         body = rec.TradeCanceledBody(
             qty_e9, px_e9, self._position(row) - signed_e9, owed_e9, venue_ns, len(exec_id), exec_id
         )

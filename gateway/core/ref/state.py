@@ -350,6 +350,9 @@ class State:
                 self.suspects.update(dict.fromkeys(order for order in rows if self.orders.rows[order].is_held))
         elif kind == rec.CLEARED:
             self.suspects.pop(int.from_bytes(payload, "little"), None)
+        elif kind == rec.BROKEN_EARLY:
+            body = rec.read(rec.BrokenEarlyBody, payload, 0)
+            self.orders.break_early(body.order, body.exec_id[: body.exec_size])
         elif kind not in (rec.STOPPED, rec.BROKER_ANOMALY):
             raise ValueError(f"record {self.seq} has the unknown kind {kind}: written by a newer version?")
 
