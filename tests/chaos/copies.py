@@ -11,7 +11,7 @@ from typing import Self
 
 import msgspec
 
-from gateway import boot
+from gateway import boot, logs
 from gateway.clock import SystemClock
 from gateway.config import Config, load
 from gateway.journal.segment import PAGE_BYTES, parse_header
@@ -81,7 +81,8 @@ class Replayer:
 
 
 def main(config_file: Path) -> None:
-    """A folder on each line of standard input, its digest on standard output."""
+    """A folder on each line of standard input, its digest on standard output, which is kept free of log lines."""
+    logs.configure(level="warning", as_json=True, file=None)
     for line in sys.stdin:
         print(replay(config_file, Path(line.strip())), flush=True)
 
