@@ -40,6 +40,7 @@ class DiskFaults:
     torn_rate: float = 0.1
     flip_rate: float = 0.1
     budget_bytes: int | None = None
+    keep_share: float | None = None  # of what is not synced, how much a crash keeps; None: drawn
 
 
 @dataclass(slots=True, eq=False)
@@ -196,13 +197,17 @@ class SimDisk:
             for at in range(offset - offset % SECTOR_BYTES, offset + len(data), SECTOR_BYTES):
                 sectors.setdefault(at, []).append(bytes(shown[at : at + SECTOR_BYTES]))
         rng = self.rng
-        share = rng.choice((0.0, 0.1, 0.5, 0.9, 1.0))
+        share = self._share(0.0, 0.1, 0.5, 0.9, 1.0)
         for at, versions in sectors.items():
             if rng.random() < share:
                 self._put_sector(inode.durable, at, rng.choice(versions))
         if len(inode.durable) < len(shown) and rng.random() < 0.5:
             inode.durable.extend(bytes(len(shown) - len(inode.durable)))  # the size got there, the content did not
         inode.dirty.clear()
+
+    def _share(self, *drawn: float) -> float:
+        fixed = self.faults.keep_share
+        return self.rng.choice(drawn) if fixed is None else fixed
 
     def _put_sector(self, durable: bytearray, at: int, version: bytes) -> None:
         rng, faults = self.rng, self.faults
@@ -223,7 +228,7 @@ class SimDisk:
 
     def _settle(self, folder: Folder) -> None:
         rng = self.rng
-        share = rng.choice((0.0, 0.5, 1.0))
+        share = self._share(0.0, 0.5, 1.0)
         for old, new, what in folder.dirty:
             if rng.random() >= share:
                 self.injected["lost name"] += 1
