@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
 from random import Random
 from statistics import median
-from typing import Any
+from typing import Any, Self
 
 from gateway.child import Child, command
 from gateway.demo.deployment import Plan
@@ -104,13 +104,13 @@ class Drill:
 
     def __init__(
         self, folder: Path, *, seed: int, bar_per_s: int, per_s: int, accounts: Sequence[str] = ACCOUNTS,
-        settings: Sequence[str] = SETTINGS, with_worker: bool = True,
+        settings: Sequence[str] = SETTINGS, with_worker: bool = True, world: Callable[[Path, Plan], World] = World,
     ) -> None:  # fmt: skip
         """per_s: orders offered in all, over the accounts; bar_per_s: what a counted life must have acknowledged."""
         self.rng = Random(seed)
         self.folder = folder
         symbols = ((SYMBOL, "0.01", "1"),)
-        self.world = World(folder / "data", Plan(accounts=accounts, symbols=symbols, settings=settings))
+        self.world = world(folder / "data", Plan(accounts=accounts, symbols=symbols, settings=settings))
         self.market = Market(self.rng)
         self.figures = Figures(seed, bar_per_s)
         self.still = asyncio.Event()  # the market stands still
@@ -122,7 +122,7 @@ class Drill:
         self._replayer = Replayer(self.world.file)
         self._group = asyncio.TaskGroup()
 
-    async def __aenter__(self) -> Drill:
+    async def __aenter__(self) -> Self:
         await self.world.start()
         await self._group.__aenter__()
         self._group.create_task(self.market.move(self.world, self.still))
@@ -170,17 +170,21 @@ class Drill:
 
     async def kill_and_restart(self) -> None:
         """SIGKILL, restart; the state that came up is what a replay elsewhere makes of the same disk."""
-        killed = time.monotonic()
+        ended_s = time.monotonic()
         await self.world.kill_gateway()
+        await self.come_back(ended_s)
+
+    async def come_back(self, ended_s: float) -> None:
+        """Restart what ended at that time of the monotonic clock, compare as above, and wait for the clients."""
         await asyncio.to_thread(copy_journal, self.world.config(), self.folder / "copy")
         async with asyncio.TaskGroup() as group:
             replaying = group.create_task(self._replayer.digest(self.folder / "copy"))
             ready = await self.world.start_gateway()
-            self.figures.restart_ms.append((time.monotonic() - killed) * 1e3)
+            self.figures.restart_ms.append((time.monotonic() - ended_s) * 1e3)
         assert ready["digest"] == replaying.result(), "the running state is not what the journal says"
         self.figures.replayed += 1
         await all_live(self.floods)
-        self.figures.back_ms.append((time.monotonic() - killed) * 1e3)
+        self.figures.back_ms.append((time.monotonic() - ended_s) * 1e3)
 
     async def kills(self, count: int) -> None:
         """So many kills that count; gives up after twice as many."""
