@@ -17,7 +17,6 @@ from gateway.config import Config
 from gateway.core.state import State
 from gateway.errors import starting
 from gateway.feeds.binance import BinanceFeed, stream_url
-from gateway.journal.writer import FaultPlan
 from gateway.machine import SystemMachine
 from gateway.ops.server import OpsServer
 from gateway.options import FeedOptions
@@ -213,14 +212,11 @@ class Gateway:
         return digest
 
 
-def run(
-    config: Config, environ: Mapping[str, str], announce: Callable[[Ready | Stopped], None],
-    fault: FaultPlan | None = None,
-) -> int:  # fmt: skip
+def run(config: Config, environ: Mapping[str, str], announce: Callable[[Ready | Stopped], None]) -> int:
     """Run until SIGTERM or SIGINT; the exit status. `announce` is called once the ports are open, and at the end."""
 
     async def main() -> int:
-        gateway = Gateway(config, environ=environ, machine=SystemMachine(fault=fault))
+        gateway = Gateway(config, environ=environ, machine=SystemMachine())
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, gateway.stopping.set)

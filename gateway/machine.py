@@ -17,17 +17,15 @@ from gateway.core.state import State
 from gateway.errors import CannotStart
 from gateway.journal.files import SYSTEM, Files
 from gateway.journal.recovery import Recovered
-from gateway.journal.writer import FaultPlan, JournalWriter
+from gateway.journal.writer import JournalWriter
 
 
 class SystemMachine:
     """`gateway.ports.Machine` on this host."""
 
-    def __init__(self, *, fault: FaultPlan | None = None) -> None:
-        """fault: an error of the journal's disk that a test plans."""
+    def __init__(self) -> None:
         self.clock: Clock = SystemClock()
         self.files: Files = SYSTEM
-        self._fault = fault
 
     def rng(self) -> Random:
         return Random()
@@ -45,7 +43,6 @@ class SystemMachine:
             str(boot.journal_dir(config)), history_id=state.history, position=recovered.next_position,
             last_seq=recovered.last_seq, epoch=state.epoch, segment_bytes=config.journal.segment_bytes,
             fsync=config.journal.durability == "disk", gap_ns_max=config.journal.commit_gap_us_max * 1_000,
-            fault=self._fault,
         )  # fmt: skip
         if pin >= 0:
             try:
