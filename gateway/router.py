@@ -79,6 +79,7 @@ class Router:
         self.unheard = Unheard(engine, answer_ns)
         self.deadlines: deque[tuple[int, int]] = deque()  # (monotonic, order) in the order of sending
         self.queue_ends: list[tuple[int, int]] = []  # heap of (wall, order) of entries that wait
+        self.answered: dict[int, int] = {}  # order -> when the broker gave its newest answer, its clock
         self.disputed: dict[int, int] = {}  # done here, worked there: order -> when the broker said so, its clock
         self.doubted: dict[int, int] = {}  # order -> since when it is in doubt, monotonic: no hand-over came later
         self.returned: set[int] = set()  # requeued: the risk chain runs again before they go
@@ -428,7 +429,14 @@ class Router:
         return -1 if self.engine.views.status(order)[0] < OrdStatus.FILLED else 0
 
     def _state(self, order: int, report: ReportState) -> None:
-        """The answer to a question: bring the order to the broker's truth, step by step."""
+        """The answer to a question: bring the order to the broker's truth, step by step.
+
+        An absence that is no newer than an answer before it came twice, or was overtaken: the order may have left since.
+        """
+        newest_ns = self.answered.get(order, 0)
+        if not report.found and 0 < report.venue_ns <= newest_ns:
+            return
+        self.answered[order] = max(newest_ns, report.venue_ns)
         reports, wall = self.engine.reports, self._now()
         self.asking.pop(order, None)
         _, asked = self.tries.pop(order, (0, 0))  # it may answer any of the questions: count from the first

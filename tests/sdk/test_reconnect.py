@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from backstay import Event, EventStream, Gateway, Lagged, Stop
+from backstay import Event, EventStream, Gateway, Lagged, Stop, Unanswered
 from gateway.contracts.lint import StreamLint
 from tests.sdk.peer import ACCOUNT, SECRET, Peer
 
@@ -58,3 +58,20 @@ def test_the_session_is_shorter_than_the_sweep() -> None:
 @pytest.mark.parametrize("drop_at", range(1, FRAMES))
 def test_a_connection_lost_at_any_frame_loses_and_doubles_nothing(drop_at: int) -> None:
     asyncio.run(scenario(drop_at))
+
+
+def test_an_open_that_runs_out_of_time_after_the_login_leaves_no_connection_behind() -> None:
+    """One that stayed would bring its events beside those of the next."""
+
+    async def scenario() -> None:
+        async with asyncio.timeout(20), Peer() as peer:
+            peer.on_request = lambda session, request: request["t"] == "subscribe"  # and never answers it
+            gw = Gateway(peer.url, key="k1", secret=SECRET, session="s1", account=ACCOUNT)
+            with pytest.raises(Unanswered):
+                await gw.open(0.5)
+            assert [request["t"] for request in peer.requests] == ["auth", "subscribe"]
+            for transport in [one.transport for one in peer.sessions]:
+                assert transport is not None
+                await asyncio.wait_for(transport.wait_disconnected(), 2)  # a mute one is dropped after three
+
+    asyncio.run(scenario())

@@ -9,7 +9,7 @@ import msgspec
 from brokers.capabilities import DedupClass
 from brokers.ports import Execution, ReportNew, ReportState
 from gateway.core.state import State
-from hotpath.enums import OrdStatus
+from hotpath.enums import OrdStatus, Stage
 from tests.property.order_world import E9
 from tests.unit.engine_rig import Rig
 
@@ -111,6 +111,29 @@ def test_an_answer_that_comes_twice_raises_no_order_from_the_dead() -> None:
     assert {ticket.order for ticket in rig.link.asked} == {order}
     rig.engine.on_report(msgspec.structs.replace(working, status=OrdStatus.CANCELED, venue_ns=9))
     assert not rig.engine.router.asking and not rig.engine.router.disputed
+
+
+def test_an_absence_that_comes_twice_proves_nothing_about_an_order_that_left_since() -> None:
+    """Asked for after a lost link and proven absent, it left again and got no answer; then the old one came once more."""
+    rig = Rig()
+    rig.sync()
+    rig.up()
+    order = rig.place("a", qty="10")
+    rig.sync()
+    rig.engine.on_link(False, "lost")
+    rig.engine.on_link(True, "login")
+    absent = ReportState(order=order, rev=1, venue_ns=7, raw=b"", found=False)
+    rig.engine.on_report(absent)
+    rig.sync()
+    assert rig.engine.views.order(order)["stage"] == Stage.SENT
+    rig.engine.router.put_in_doubt(order, b"no answer")
+    rig.engine.router.doubt(order)
+    rig.engine.on_report(absent)
+    rig.sync()
+    assert rig.engine.views.order(order)["stage"] == Stage.IN_DOUBT and order in rig.engine.router.asking
+    rig.engine.on_report(msgspec.structs.replace(absent, venue_ns=9))
+    rig.sync()
+    assert [ticket.order for ticket in rig.link.submitted] == [order] * 3
 
 
 def test_an_order_that_the_broker_works_by_two_answers_is_not_done() -> None:

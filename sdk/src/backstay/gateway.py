@@ -379,7 +379,7 @@ class Gateway:
             clock=self._clock,
             tap=self._tap,
         )
-        return await link.closed
+        return await asyncio.shield(link.closed)  # cancelled, we still have to close it
 
     def _end(self, failure: Refused) -> None:
         self._asker.fail(failure)
