@@ -431,7 +431,7 @@ class Router:
     def _state(self, order: int, report: ReportState) -> None:
         """The answer to a question: bring the order to the broker's truth, step by step.
 
-        An absence that is no newer than an answer before it came twice, or was overtaken: the order may have left since.
+        An absence no newer than an answer before it came twice, or was overtaken: the order may have left since.
         """
         newest_ns = self.answered.get(order, 0)
         if not report.found and 0 < report.venue_ns <= newest_ns:

@@ -114,7 +114,7 @@ def test_an_answer_that_comes_twice_raises_no_order_from_the_dead() -> None:
 
 
 def test_an_absence_that_comes_twice_proves_nothing_about_an_order_that_left_since() -> None:
-    """Asked for after a lost link and proven absent, it left again and got no answer; then the old one came once more."""
+    """Proven absent after a lost link, it left again and got no answer; then the old one came once more."""
     rig = Rig()
     rig.sync()
     rig.up()
