@@ -1,6 +1,6 @@
 """Power fails under the real gateway at its file operations: nothing acknowledged is lost, nothing is doubled.
 
-BACKSTAY_BOUNDARIES sets at how many operations it dies (7 in the normal suite, all of the windows from 296 on),
+BACKSTAY_BOUNDARIES sets at how many operations it dies (7 in the normal suite, all of the windows from 234 on),
 BACKSTAY_SEED which ones, and what the disk keeps.
 """
 
