@@ -451,15 +451,13 @@ class Router:
         row = self.engine.views.order(order)
         if report.found or proven:
             self.doubted.pop(order, None)
-        elif was_suspect:  # it may have fired, canceled since or not, and the broker may not find it yet
+        elif was_suspect:  # it may have fired, and the broker may not find it yet
             self.engine.later(self.answer_ns, lambda: self.doubt(order))
         if not was_suspect and self._is_disputed(order, row, report):
             self.doubt(order)
             return
         for step in resolve(row, report, absence_proven=proven):
             self._apply(order, step, report, wall)
-        if was_suspect and report.found and row["ord_status"] == OrdStatus.CANCELED:
-            self.engine.intake.cancel_order(order, Reason.REQUEST, wall)  # it had fired before the client canceled it
         if order in self.suspects and (report.found or proven):  # last: a crash may keep only what came before
             self.engine.world.clear(order, wall)
         self.unheard.answered(order, asked, is_found=report.found, cum_qty_e9=report.cum_qty_e9, wall_ns=wall)

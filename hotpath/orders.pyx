@@ -82,6 +82,8 @@ cdef bint is_allowed(const OrderRow* row, int kind) noexcept nogil:
     if is_done(status):
         return False
     if kind == Kind.SENT_EV or kind == Kind.NEW_EV or kind == Kind.IN_DOUBT_EV:
+        if status == OrdStatus.HELD:                     # it may have fired before a crash
+            return kind == Kind.IN_DOUBT_EV
         return unsent if kind == Kind.SENT_EV else status == OrdStatus.PENDING_NEW
     if kind == Kind.REQUEUED:
         return status == OrdStatus.PENDING_NEW and row.stage == Stage.IN_DOUBT

@@ -18,13 +18,15 @@ TABLE: dict[str, dict[str, tuple[str, ...]]] = {
     "held": {
         **ENDS,
         "released": ("pending_new", "held"),
+        "in_doubt": ("pending_new",),  # canceled, and it may have fired before a crash
         "triggered": ("pending_new", "held"),
         **dict.fromkeys(("replaced", "trailed", "adjusted"), ("held",)),
         "restated": WORKING,  # the broker fills what never left
     },
     "pending_new": {
         **ENDS,
-        **dict.fromkeys(("sent", "in_doubt", "requeued", "replaced", *ASKED), ("pending_new",)),
+        **dict.fromkeys(("sent", "in_doubt", "replaced", *ASKED), ("pending_new",)),
+        "requeued": ("pending_new", "held"),
         "new": ("new",),
         "trade": ("partially_filled", "filled"),
         "restated": (*WORKING, *DONE),

@@ -13,6 +13,7 @@ from hotpath.fixed cimport PARSE_OK, PARSE_PRECISION, format_e9, parse_e9
 from hotpath.orders cimport OPEN_ASKS_MAX, OrderRow, first_asked, is_done
 from hotpath.plants cimport CHECK_KILL_AT_ADMISSION_ONLY, is_planted
 from hotpath.records cimport *
+from gateway.core.doubt cimport cancel_suspect
 from gateway.core.state cimport GROUP_ROWS_MAX, OP_CANCEL, OP_REPLACE, OP_SUBMIT, State
 
 cdef extern from "hotpath/src/tables.hpp" namespace "backstay" nogil:
@@ -425,8 +426,11 @@ cdef class Intake:
     cdef int64_t _cancel_row(self, uint32_t order, int reason) except? -100:
         cdef State s = self.state
         cdef OrderRow* row = &s.orders.rows[order]
-        cdef OrderEvent* ev = s.begin(order)
+        cdef OrderEvent* ev
         cdef uint64_t seq
+        if row.ord_status == OrdStatus.HELD and s.suspects and order in s.suspects:
+            return cancel_suspect(s, order, reason)
+        ev = s.begin(order)
         ev.reason = reason
         if row.ord_status == OrdStatus.HELD or (row.ord_status == OrdStatus.PENDING_NEW and row.stage == Stage.QUEUED):
             ev.ord_status = OrdStatus.CANCELED

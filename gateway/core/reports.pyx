@@ -506,14 +506,14 @@ cdef class Reports:
         cdef OrderRow* row = self._row(order)
         cdef OrderEvent* ev
         self.state.wall_ns = wall_ns
-        if not is_allowed(row, Kind.IN_DOUBT_EV) or row.stage == Stage.IN_DOUBT:
+        if row.ord_status == OrdStatus.HELD or not is_allowed(row, Kind.IN_DOUBT_EV) or row.stage == Stage.IN_DOUBT:
             return 0
         ev = self.state.begin(order)
         ev.stage = Stage.IN_DOUBT
         return self._texts(Kind.IN_DOUBT_EV, wall_ns, cause, b"", b"")
 
     def requeue(self, uint32_t order, bytes evidence not None, int64_t wall_ns) -> int:
-        """The broker is certain that it never had the order: back in line under the same id.
+        """The broker is certain that it never had the order: back in line under the same id, or held if it never fired.
 
         What was asked meanwhile takes effect here and now: its end, or its last revision.
         """
@@ -521,12 +521,15 @@ cdef class Reports:
         cdef OrderRow* row = self._row(order)
         cdef OrderEvent* ev
         cdef int64_t seq
+        cdef bint is_unfired = row.terms.trigger != TriggerKind.NO_TRIGGER and not row.triggered
         s.wall_ns = wall_ns
         if not is_allowed(row, Kind.REQUEUED):
             return 0
         s.grouped = row.pending != Pending.PENDING_NONE
         ev = s.begin(order)
         ev.stage = Stage.QUEUED
+        if is_unfired:
+            ev.ord_status, ev.stage, ev.hold = OrdStatus.HELD, Stage.STAGE_NONE, Hold.HOLD_TRIGGER
         seq = self._texts(Kind.REQUEUED, 0, evidence, b"", b"")
         s.grouped = 0
         if row.pending == Pending.PENDING_CANCEL:
@@ -534,7 +537,8 @@ cdef class Reports:
             return seq
         if row.open_asks:
             self._take_revision(order)
-        s.effect(OP_SUBMIT, order)
+        if not is_unfired:
+            s.effect(OP_SUBMIT, order)
         return seq
 
     cdef int _take_revision(self, uint32_t order) except -1:

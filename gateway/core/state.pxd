@@ -15,7 +15,7 @@ cpdef enum Op:
 
 cdef enum:
     NO_ROW = 0xFFFFFFFF
-    GROUP_ROWS_MAX = 1000                    # records in one atomic group: it must fit the smallest segment's half
+    GROUP_ROWS_MAX = 500                     # orders in one atomic group, of two records at most: it must fit the smallest segment's half
 
 cdef enum:
     SOURCES = 5                              # PriceSource values

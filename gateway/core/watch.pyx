@@ -14,6 +14,7 @@ from hotpath.orders cimport OrderRow
 from hotpath.quotes cimport BACKWARD, BAD_VALUE, InstrumentRow
 from hotpath.records cimport *
 from hotpath.ticks cimport TICK_QUOTE, TICK_TRADE, Tick, TickParser
+from gateway.core.doubt cimport cancel_suspect
 from gateway.core.state cimport SOURCES, FiredSpan, State
 
 cdef enum:
@@ -255,7 +256,11 @@ cdef class Watch:
         return 0
 
     cdef int _flat(self, uint32_t order) except -1:
-        cdef OrderEvent* ev = self.state.begin(order)
+        cdef OrderEvent* ev
+        if self.state.suspects and order in self.state.suspects:
+            cancel_suspect(self.state, order, Reason.FLAT)
+            return 0
+        ev = self.state.begin(order)
         ev.ord_status = OrdStatus.CANCELED
         ev.hold = Hold.HOLD_NONE
         ev.leaves_qty_e9 = 0

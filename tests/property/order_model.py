@@ -18,7 +18,7 @@ RECORD, REPEAT, MISFIT = "record", "repeat", "misfit"
 
 # What may happen to an order, by where it is; `restated` adopts a truth that its own story does not explain, any time.
 TABLE = {
-    "held": {"released", "triggered", "canceled", "expired", "rejected", "replaced"},
+    "held": {"released", "triggered", "in_doubt", "canceled", "expired", "rejected", "replaced"},
     "queued": {"sent", "new", "trade", "in_doubt", "rejected", "canceled", "expired", "replaced"},
     "sent": {"new", "trade", "in_doubt", "rejected", "canceled", "expired", "pending_cancel", "cancel_rejected",
              "pending_replace", "replace_rejected"},
@@ -97,6 +97,8 @@ class Order:
     was_sent: bool = False
     cancel_seq: int = 0
     cancel_reason: str | None = None
+    has_fired: bool = False
+    is_suspect: bool = False  # it may have left before a crash, held or not
 
     @property
     def is_done(self) -> bool:
@@ -202,6 +204,9 @@ class Orders:
     def cancel(self, row: int, reason: str) -> str:
         """Certain and at once while the order is ours, else a request to the broker."""
         order = self.orders[row]
+        if order.is_suspect and order.place == "held":
+            order.ord_status, order.stage, order.hold = "pending_new", "in_doubt", None
+            self._tell(order, "in_doubt")
         if order.is_ours:
             return self._end(order, "canceled", reason)
         order.pending = "cancel"
@@ -297,16 +302,16 @@ class Orders:
         if not order.allows("triggered"):
             return REPEAT
         if send_qty_e9 <= 0:
-            return self._end(order, "canceled", "flat")
+            return self.cancel(row, "flat")
         order.terms = replace(order.terms, qty_e9=send_qty_e9)
-        order.ord_status, order.stage, order.hold = "pending_new", "queued", None
+        order.ord_status, order.stage, order.hold, order.has_fired = "pending_new", "queued", None, True
         return self._tell(order, "triggered")
 
     def sent(self, row: int) -> str:
         order = self.orders[row]
         if not order.allows("sent"):
             return REPEAT
-        order.stage, order.was_sent = "sent", True
+        order.stage, order.was_sent, order.is_suspect = "sent", True, False
         return self._tell(order, "sent")
 
     def end_here(self, row: int, reason: str) -> str:
@@ -437,7 +442,7 @@ class Orders:
 
     def in_doubt(self, row: int) -> str:
         order = self.orders[row]
-        if not order.allows("in_doubt") or order.stage == "in_doubt":
+        if order.place == "held" or not order.allows("in_doubt") or order.stage == "in_doubt":
             return REPEAT
         order.stage = "in_doubt"
         return self._tell(order, "in_doubt")
@@ -448,6 +453,8 @@ class Orders:
         if not order.allows("requeued"):
             return REPEAT
         order.stage, order.was_sent = "queued", False
+        if order.terms.stop_px_e9 and not order.has_fired:
+            order.ord_status, order.stage, order.hold = "held", None, "trigger"
         self._tell(order, "requeued")
         if order.pending == "cancel":
             return self._end(order, "canceled", order.cancel_reason)

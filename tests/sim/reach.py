@@ -24,6 +24,7 @@ NOT_YET = {
     "held>released": "orders held for another reason than a trigger",
     # What waits in line never left, or is certain not to have arrived: the broker's word about it is a broken horizon.
     "queued>new": "a broker that finds an order later than its horizon says",
+    "queued>trade": "a broker that finds an order later than its horizon says",
     "queued>restated": "a broker that finds an order later than its horizon says",
 }
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gateway.contracts.requests import PlaceItem, ReplaceItem, Trigger
+from gateway.core.ref.doubt import cancel_suspect
 from gateway.core.ref.state import GROUP_ROWS_MAX, OP_CANCEL, OP_REPLACE, OP_SUBMIT, State
 from hotpath.enums import (
     Control,
@@ -373,6 +374,8 @@ class Intake:
 
     def cancel_row(self, order: int, reason: int) -> int:
         state = self.state
+        if order in state.suspects and state.orders.rows[order].is_held:
+            return cancel_suspect(state, order, reason)
         if state.orders.rows[order].is_ours:
             event = state.event(
                 order, reason=reason, ord_status=OrdStatus.CANCELED, stage=Stage.STAGE_NONE, hold=Hold.HOLD_NONE,

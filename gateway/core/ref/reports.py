@@ -383,12 +383,12 @@ class Reports:
         """It may or may not be at the broker: say so, keep its reservation, and ask."""
         row = self._row(order)
         self.state.wall_ns = wall_ns
-        if not row.is_allowed(rec.IN_DOUBT_EV) or row.stage == Stage.IN_DOUBT:
+        if row.ord_status == OrdStatus.HELD or not row.is_allowed(rec.IN_DOUBT_EV) or row.stage == Stage.IN_DOUBT:
             return 0
         return self._texts(rec.IN_DOUBT_EV, self.state.event(order, stage=Stage.IN_DOUBT), wall_ns, cause)
 
     def requeue(self, order: int, evidence: bytes, wall_ns: int) -> int:
-        """The broker is certain that it never had the order: back in line under the same id.
+        """The broker is certain that it never had the order: back in line under the same id, or held if it never fired.
 
         What was asked meanwhile takes effect here and now: its end, or its last revision.
         """
@@ -397,14 +397,18 @@ class Reports:
         if not row.is_allowed(rec.REQUEUED):
             return 0
         state.is_grouped = row.pending != Pending.PENDING_NONE
-        seq = self._texts(rec.REQUEUED, state.event(order, stage=Stage.QUEUED), 0, evidence)
+        event, is_unfired = state.event(order, stage=Stage.QUEUED), bool(row.terms.trigger and not row.triggered)
+        if is_unfired:
+            event = state.event(order, ord_status=OrdStatus.HELD, stage=Stage.STAGE_NONE, hold=Hold.HOLD_TRIGGER)
+        seq = self._texts(rec.REQUEUED, event, 0, evidence)
         state.is_grouped = False
         if row.pending == Pending.PENDING_CANCEL:
             self._done(order, rec.CANCELED_EV, OrdStatus.CANCELED, row.cancel_reason, 0)
             return seq
         if row.open_asks:
             self._take_revision(order)
-        state.effect(OP_SUBMIT, order)
+        if not is_unfired:
+            state.effect(OP_SUBMIT, order)
         return seq
 
     def _take_revision(self, order: int) -> None:

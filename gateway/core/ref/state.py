@@ -25,7 +25,7 @@ from hotpath.wire import Renderer
 from risk.halts import HaltAction, HaltBook, HaltChange
 
 OP_SUBMIT, OP_CANCEL, OP_REPLACE = 1, 2, 3
-GROUP_ROWS_MAX = 1000  # records in one atomic group: it must fit the smallest segment's half
+GROUP_ROWS_MAX = 500  # orders in one atomic group, of two records at most: it must fit the smallest segment's half
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 PENDING_NEW, BUY, LIMIT = int(OrdStatus.PENDING_NEW), int(Side.BUY), int(OrdType.LIMIT)
 

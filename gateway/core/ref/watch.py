@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
+from gateway.core.ref.doubt import cancel_suspect
 from gateway.core.ref.state import State
 from hotpath.enums import Control, Hold, OrdStatus, PriceSource, Reason, Stage
 from hotpath.ref import records as rec
@@ -180,6 +181,9 @@ class Watch:
 
     def _end_flat(self, order: int) -> None:
         """Bound to reduce, and there is no position left that it could."""
+        if order in self.state.suspects:
+            cancel_suspect(self.state, order, Reason.FLAT)
+            return
         event = self.state.event(
             order, ord_status=OrdStatus.CANCELED, hold=Hold.HOLD_NONE, leaves_qty_e9=0, reason=Reason.FLAT
         )

@@ -30,7 +30,7 @@ class Truth:
         if order is None or change.record.kind not in (*ENDS, Kind.REQUEUED):
             return
         for theirs in self.judge.ledger.by_row.get(order.row, ()):
-            if theirs.is_live and change.record.kind in ENDS and change.before[0] != OrdStatus.HELD:
+            if theirs.is_live and change.record.kind in ENDS:
                 raise Broken("I3", f"{order.name} ended here ({change.record.kind}); the broker works {theirs.id}")
             if theirs.oids and change.record.kind == Kind.REQUEUED:
                 raise Broken("I3", f"{order.name} was called unknown there; the broker has {theirs.id}")

@@ -1,0 +1,1 @@
+"""Types of gateway.core.doubt: nothing of it is called from Python."""
