@@ -139,7 +139,7 @@ class Gateway:
         config = SimLinkConfig(
             host=host if scheme == "tcp" else "127.0.0.1", port=int(port) if scheme == "tcp" else 0,
             unix=place if scheme == "unix" else "", key=options.key, secret=secret.hex(),
-            shard=state.shard, history=state.history_text(),
+            shard=state.shard, history=state.history_text(), horizon_ms=options.horizon_ms,
         )  # fmt: skip
         clock = self.clock
         self.adapter = SimAdapter(

@@ -277,6 +277,15 @@ class SimBrokerOptions(Section, frozen=True):
     key: Annotated[str, about("Key of the order session.", pattern=NAME)] = "gateway"
     secret_env: Annotated[str, about("Environment variable that holds the key's secret.")] = ""
     secret_file: Annotated[str, about("File that holds it; made at start in `paper` mode.")] = "keys/venue.secret"
+    horizon_ms: Annotated[
+        int,
+        about(
+            "How long the venue may not find an order that it took: only after that is it proven absent.",
+            "ms",
+            ge=0,
+            le=600_000,
+        ),
+    ] = 0
 
 
 class BrokerOptions(Section, frozen=True):

@@ -43,6 +43,7 @@ class SimLinkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     history: bytes = b"00000"
     heartbeat_ms: int = 1000
     login_ms_max: int = 5000
+    horizon_ms: int = 0  # in which the venue may not find an order that it took
     backoff_ms_first: int = 50
     backoff_ms_max: int = 5000
     messages_per_s: int = 1_000_000
@@ -153,6 +154,7 @@ class SimAdapter:
             has_native_stop=False,
             has_query_by_id=True,
             dedup=DedupClass.ALWAYS,
+            horizon_ns=config.horizon_ms * 1_000_000,
             budget=budget,
         )
         self._bucket = TokenBucket(budget, mono_ns)

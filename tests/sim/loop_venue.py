@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 KEY = "gateway"
 SYMBOLS = ("AAA", "BBB")
 PPM = 1_000_000
+HORIZON_NS = 3 * SECOND  # a forgetful venue may not find an order so long after it took it, and declares that
 RETELL_NS = SECOND  # after a login: what was said while nobody listened
 # Quirk of the venue -> the fault that it is, and by how much it is weakened: a lost message costs the link here.
 QUIRKS = {
@@ -81,6 +82,8 @@ class BrokerSide:
         exchange.delivery = CountedDelivery(exchange.delivery.rng, quirks, world.faults, names)
         exchange.note = self._note
         self.busted: list[m.Busted] = []
+        self.horizon_ns = HORIZON_NS if world.faults.strength("venue.forget") else 0
+        self._taken_ns: dict[str, int] = {}  # id -> when an order first came under it
         self._draw = self.kernel.rng("venue faults")
         self._silent_until_ns = 0
         self._last: dict[str, bytes] = {}
@@ -116,6 +119,8 @@ class BrokerSide:
             self.venue.emit([(RETELL_NS, KEY, message)], self.venue.wall_ns())
 
     def _request(self, session: Session, request: m.Request, line: bytes) -> None:
+        if type(request) is m.New:
+            self._taken_ns.setdefault(request.id, self.kernel.now_ns)
         orders = (m.New, m.Cancel, m.Replace)
         times = 2 if isinstance(request, orders) and self.faults.hit("link.repeat_request") else 1
         for _ in range(times):
@@ -125,6 +130,9 @@ class BrokerSide:
 
     def _query(self, key: str, query: m.Query, now_ns: int) -> list[Outbound]:
         out: list[Outbound] = self._on_query(key, query, now_ns)
+        taken_ns = self._taken_ns.get(query.id, -self.horizon_ns)
+        if self.kernel.now_ns - taken_ns < self.horizon_ns and self.faults.hit("venue.forget"):
+            out = [(0, key, m.State(query.id, False, now_ns))]
         if not self.faults.hit("venue.late_answer"):
             return out
         late_ns = self._draw.randrange(SECOND, 8 * SECOND)

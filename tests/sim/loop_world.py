@@ -31,7 +31,7 @@ from tests.sim.history import Act, History
 from tests.sim.kernel import MS, SECOND, Kernel, NodeClock, sealed
 from tests.sim.loop import SimLoop
 from tests.sim.loop_clients import Accounts, Trader
-from tests.sim.loop_faults import Misfortunes
+from tests.sim.loop_faults import BROKER, Misfortunes
 from tests.sim.loop_machine import SimMachine, SteppedJournal, disk_of
 from tests.sim.loop_sums import check_sums
 from tests.sim.loop_venue import BrokerSide
@@ -158,6 +158,7 @@ class LoopWorld:
         self.is_up = False
         self.node = Node(self)
         self.broker = BrokerSide(self, SECRET)
+        self.net.link("gateway", BROKER).linger_ns = self._linger_ns
         self.misfortunes = Misfortunes(self)
         self.traders = self.clients = [self._trader(number, orders) for number in range(3)]
         self.scrapes: Counter[str] = Counter()
@@ -173,6 +174,10 @@ class LoopWorld:
             delay_ns=(20_000, 40 * MS) if ppm("link.delay") else (20_000, 300_000), split_ppm=ppm("net.split"),
             trickle_ppm=ppm("net.trickle"), reset_ppm=ppm("net.reset"), window_bytes=self.draw.choice((2_000, 65_536)),
         )  # fmt: skip
+
+    def _linger_ns(self) -> int:
+        """How much later what is written to the broker's link arrives, whatever becomes of its writer meanwhile."""
+        return self.draw.randrange(200 * MS, 2_500 * MS) if self.faults.hit("link.linger") else 0
 
     def process(self, name: str, clock: NodeClock | None = None) -> SimLoop:
         """A new process: its loop, on a machine of its own unless one is given."""
@@ -234,7 +239,7 @@ class LoopWorld:
         self.loop = loop = self.process("gateway", self.clock)
         self.machine = SimMachine(loop, self.clock, self.disk, self._note_run)
         gateway = self.gateway = loop.inside(
-            lambda: Gateway(self.config, environ={"SECRET": SECRET.decode()}, machine=self.machine)
+            lambda: Gateway(self._config(), environ={"SECRET": SECRET.decode()}, machine=self.machine)
         )
 
         async def start() -> None:
@@ -248,6 +253,12 @@ class LoopWorld:
                 self.is_up = True
 
         self._start(loop, start())
+
+    def _config(self) -> Config:
+        """With the horizon that a forgetful venue declares."""
+        horizon_ms = self.broker.horizon_ns // MS
+        sim = msgspec.structs.replace(self.config.broker.sim, horizon_ms=horizon_ms)
+        return msgspec.structs.replace(self.config, broker=msgspec.structs.replace(self.config.broker, sim=sim))
 
     def _note_run(self, run: memoryview) -> None:
         self.history.note_run(self.kernel.now_ns, self.life, run)
@@ -478,11 +489,12 @@ def _run(world: LoopWorld) -> Outcome:
             world.run()
         except Broken as broken:
             outcome.violation = Violation(broken.invariant, broken.text, list(kernel.ring))
-        world.disk.kill()
-        for loop in world.loops:
-            loop.kill()
-        for loop in world.loops:
-            loop.end_tasks()
+        finally:
+            world.disk.kill()
+            for loop in world.loops:
+                loop.kill()
+            for loop in world.loops:
+                loop.end_tasks()
     outcome.digest, outcome.last = kernel.digest(), list(kernel.ring)
     outcome.events, outcome.sim_ns = kernel.events, kernel.now_ns
     outcome.orders = len(world.accounts.accepted)

@@ -53,6 +53,7 @@ class Link:
         self.stalled = [False, False]  # by direction: 0 is towards the server
         self.ends: list[SimTransport] = []
         self.held: list[Callable[[], None]] = []  # arrivals that wait for a stall to end
+        self.linger_ns: Callable[[], int] = lambda: 0  # how much later the next write arrives, and all that follow it
 
     def delay_ns(self) -> int:
         """The time that the next piece takes."""
@@ -371,6 +372,7 @@ class SimTransport(asyncio.Transport):
         """Cut a write into the pieces that arrive, as the link's habits have it."""
         link, rng = self.link, self.link.rng
         habits = link.habits
+        self._arrival_ns = max(self._arrival_ns, self.kernel.now_ns + link.linger_ns())
         if habits.reset_ppm and rng.randrange(1_000_000) < habits.reset_ppm:
             link.net.count("net.reset", 1)
             self._post(data[: rng.randrange(len(data))], link.delay_ns())

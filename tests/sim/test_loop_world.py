@@ -10,7 +10,6 @@ import pytest
 
 from tests.sim.faults import CATALOGUE
 from tests.sim.loop_world import run_loop, run_shuffled
-from tests.sim.report import CORE_ONLY
 
 ROOT = Path(__file__).resolve().parents[2]
 SAY = "from tests.sim.loop_world import run_loop; print(*(run_loop(seed).digest for seed in (1, 2, 3, 16)))"
@@ -29,8 +28,7 @@ def test_a_world_without_faults_takes_every_order() -> None:
     assert outcome.orders >= 30 and not outcome.injected
 
 
-# A disk that fails for good leaves too little to look at; the venue's queries find all that it took.
-LEFT_OUT = ("disk.error", "disk.full", *CORE_ONLY)
+LEFT_OUT = ("disk.error", "disk.full")  # a disk that fails for good leaves too little to look at
 WIRED = {name: max(fault.strengths) for name, fault in CATALOGUE.items() if not name.startswith(LEFT_OUT)}
 WIRED["link.cut_mid_send"] = 0.3
 ONES = ("link.outage", "link.half_open", "node.", "operator.", "clock.", "net.")  # under which the broker hears little
