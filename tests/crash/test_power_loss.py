@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 
 from tests.crash.layer import Act, Kind
-from tests.crash.power import SETTINGS, PowerDrill, boundaries
+from tests.crash.power import SETTINGS, Boundary, PowerDrill, boundaries
 from tests.sim.disk import DiskFaults
 
 COUNT = int(os.environ.get("BACKSTAY_BOUNDARIES", "7"))
 SEED = int(os.environ.get("BACKSTAY_SEED", "0")) or time.time_ns() % 1_000_000
+NOTHING_KEPT = DiskFaults(keep_share=0.0)
 LOSS = "repeated: seq|another history|acknowledged and gone"  # how a client, or the verdict, finds it
 
 
@@ -37,13 +38,26 @@ def test_power_lost_at_any_file_operation_takes_nothing_that_was_acknowledged(tm
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize("lie", ["the disk", "the setting", "nobody"])
+def test_what_was_synced_survives_on_a_disk_that_keeps_nothing_else(tmp_path: Path) -> None:
+    """A first life goes on into its second segment, whose name too was made in it: only what was synced is left."""
+
+    async def scenario() -> None:
+        async with PowerDrill(tmp_path, seed=1, faults=NOTHING_KEPT) as drill:
+            await drill.end_at(Boundary("rotation", 25, Act.KILL_BEFORE))
+            await drill.live(0.2)
+            await drill.finish()
+            assert drill.died.total() == 1
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("lie", ["the disk", "the setting"])
 def test_the_drill_sees_a_loss(tmp_path: Path, lie: str) -> None:
-    """The control: where syncs return and nothing is on disk, the same clients and the same verdict must speak up."""
+    """The control: syncs return and nothing is on disk; the same clients and the same verdict must speak up."""
     settings = (*SETTINGS, "journal.durability=off") if lie == "the setting" else SETTINGS
 
     async def scenario() -> None:
-        async with PowerDrill(tmp_path, seed=1, faults=DiskFaults(keep_share=0.0), settings=settings) as drill:
+        async with PowerDrill(tmp_path, seed=1, faults=NOTHING_KEPT, settings=settings) as drill:
             if lie == "the disk":
                 drill.layered.layer.strike(Act.LIE, (Kind.SYNC,), every=1)
             await drill.live(0.5)
@@ -52,9 +66,6 @@ def test_the_drill_sees_a_loss(tmp_path: Path, lie: str) -> None:
             await drill.live(0.2)
             await drill.finish()
 
-    if lie == "nobody":
-        asyncio.run(scenario())
-        return
     with pytest.raises(ExceptionGroup) as found:
         asyncio.run(scenario())
     assert found.group_contains(AssertionError, match=LOSS)
