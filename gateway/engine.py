@@ -21,7 +21,7 @@ from gateway.core.state import Op, State
 from gateway.guard import Guard
 from gateway.halts import Halts
 from gateway.journal.errors import JournalFull, JournalStopped
-from gateway.plants import PLANTED, is_on
+from gateway.plants import PLANTED, is_on, renamed
 from gateway.router import Router
 from gateway.stages import Stages
 from gateway.stream.fanout import Fanout, Outbox
@@ -337,6 +337,8 @@ class Engine:
         last_wall_ns: of the last record before this start. Since then nobody watched the stops.
         is_clean: the end was an orderly one. Else a stop may have fired whose record was lost: each is asked about.
         """
+        if PLANTED:
+            renamed.clear()
         if not is_clean and self.views.held() and not (PLANTED and is_on("trigger_twice_after_restart")):
             self.world.suspect(self.clock.wall_ns())
         self.router.doubted = dict.fromkeys(self.state.suspects, self.clock.mono_ns())
@@ -344,6 +346,10 @@ class Engine:
         for account in range(len(self.state.account_names)):
             for order in self.views.open_orders(account):
                 row = self.views.order(order)
+                if PLANTED and is_on("trigger_twice_after_restart") and row["ord_status"] == OrdStatus.HELD:
+                    renamed.add(order)
+                if PLANTED and is_on("new_id_after_restart") and row["ord_status"] == OrdStatus.PENDING_NEW:
+                    renamed.add(order)
                 if row["stage"] in (Stage.QUEUED, Stage.SENT):
                     self.router.put_in_doubt(order, b"restart")
                 elif row["stage"] == Stage.IN_DOUBT:

@@ -12,12 +12,15 @@ from typing import Final
 
 from gateway.errors import GatewayError
 from hotpath.plants import choose_plant, compiled_plants
+from hotpath.ticket import Ticket
 
 COMPILED: Final[Sequence[str]] = tuple(compiled_plants())
 IN_PYTHON: Final[Sequence[str]] = (
     "acknowledge_before_durable",
     "append_after_torn_tail",
     "timeout_is_refusal",
+    "new_id_after_restart",
+    "trigger_twice_after_restart",
     "skip_seq_on_resume",
     "read_real_clock",
 )
@@ -28,6 +31,9 @@ class NoSuchPlant(GatewayError):
     """A planted bug was asked for that this build does not have."""
 
 
+RENAMED_REV: Final = b"Z1"  # in the broker's id, where the revision stands: one that no client's replace comes to
+
+renamed: Final[set[int]] = set()  # orders that a planted restart will send under ids of its own making
 _on = ""
 _reached: Callable[[str], None] | None = None
 _chance: Callable[[str, int], bool] | None = None
@@ -65,6 +71,20 @@ def watch(reached: Callable[[str], None] | None, chance: Callable[[str, int], bo
     """A simulation listens: `reached` is told each mark, `chance` decides rare branches; None ends it."""
     global _reached, _chance
     _reached, _chance = reached, chance
+
+
+def under_new_ids(tickets: Sequence[Ticket]) -> list[Ticket]:
+    """The planted bug of a restart that does not know the ids of before: its orders leave under others."""
+    return [_under_new_id(ticket) if ticket.order in renamed else ticket for ticket in tickets]
+
+
+def _under_new_id(ticket: Ticket) -> Ticket:
+    name = ticket.broker_cl_ord_id
+    return Ticket(
+        order=ticket.order, rev=ticket.rev, broker_cl_ord_id=name[: -len(RENAMED_REV)] + RENAMED_REV,
+        symbol=ticket.symbol, side=ticket.side, ord_type=ticket.ord_type, tif=ticket.tif, protective=ticket.protective,
+        qty_e9=ticket.qty_e9, px_e9=ticket.px_e9, expire_ns=ticket.expire_ns,
+    )  # fmt: skip
 
 
 def reach(name: str) -> None:

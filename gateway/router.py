@@ -30,7 +30,7 @@ from brokers.ports import (
     ReportTradeCanceled,
 )
 from gateway.core.state import Op
-from gateway.plants import PLANTED, is_on
+from gateway.plants import PLANTED, is_on, renamed, under_new_ids
 from gateway.unheard import Unheard
 from hotpath.enums import OrdStatus, Pending, Reason, Stage
 from hotpath.ticket import Ticket
@@ -136,7 +136,7 @@ class Router:
 
     def _hand_over(self, tickets: list[Ticket], before: int, mono: int) -> int:
         """How many of them left: their bytes are in the kernel, in one write."""
-        count = self.adapter.submit(*tickets)
+        count = self.adapter.submit(*(under_new_ids(tickets) if PLANTED else tickets))
         after = self.engine.clock.wall_ns()
         due = mono + self.answer_ns
         sent = self.engine.reports.sent
@@ -150,6 +150,12 @@ class Router:
                 self.doubted.pop(ticket.order, None)
         self.submitted += count
         return count
+
+    def _resend(self, orders: list[int]) -> None:
+        """The planted bug of a restart that sends again, under new ids, what has no answer yet."""
+        mono = self.engine.clock.mono_ns()
+        open_still = [order for order in orders if self.engine.views.status(order)[0] == OrdStatus.PENDING_NEW]
+        self._hand_over([self.engine.reports.ticket(order, mono) for order in open_still], self._now(), mono)
 
     def put_in_doubt(self, order: int, cause: bytes) -> None:
         """Nobody knows whether the order is at the broker: say so, and ask."""
@@ -219,6 +225,8 @@ class Router:
         self.tries.clear()
         self.overdue.clear()
         self.unasked.clear()
+        if PLANTED and up and is_on("new_id_after_restart"):
+            self._resend(sorted(renamed))
         if up:
             self.unasked.update(self.suspects)
             self.unasked.update(dict.fromkeys(self.unheard))

@@ -8,8 +8,6 @@ cdef extern from "hotpath/src/plants.hpp" namespace "backstay" nogil:
         RESERVE_ON_ACKNOWLEDGEMENT
         FREE_ALL_ON_CANCEL
         CHECK_KILL_AT_ADMISSION_ONLY
-        NEW_ID_AFTER_RESTART
-        TRIGGER_TWICE_AFTER_RESTART
         TRIGGER_ON_STALE_QUOTE
         DROP_FOR_SLOW_CLIENT
         ITERATE_A_SET

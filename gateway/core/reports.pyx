@@ -11,10 +11,7 @@ from hotpath.enums cimport *
 from hotpath.orders cimport EARLY_MAX, FIRST_REV, OrderRow, first_asked, is_allowed, is_asked, is_done
 from hotpath.records cimport *
 from hotpath.checks cimport PairRow
-from hotpath.plants cimport (
-    CHECK_KILL_AT_ADMISSION_ONLY, COUNT_REPEATED_FILL_TWICE, IGNORE_FILL_AFTER_CANCEL, NEW_ID_AFTER_RESTART,
-    TRIGGER_TWICE_AFTER_RESTART, is_planted,
-)
+from hotpath.plants cimport CHECK_KILL_AT_ADMISSION_ONLY, COUNT_REPEATED_FILL_TWICE, IGNORE_FILL_AFTER_CANCEL, is_planted
 from hotpath.ticket cimport Ticket
 from gateway.core.state cimport OP_SUBMIT, State
 
@@ -131,8 +128,6 @@ cdef class Reports:
         cdef char name[24]
         cdef uint32_t rev = row.ask_rev if replace else (row.broker_rev if row.was_sent else FIRST_REV)
         cdef int64_t px = row.ask_px_e9 if replace else row.terms.px_e9
-        if not replace and (is_planted(NEW_ID_AFTER_RESTART) or is_planted(TRIGGER_TWICE_AFTER_RESTART) and row.triggered):
-            rev = s.epoch
         encode_id(name, s.shard, s.history_tag, order, rev)
         t.order = order
         t.rev = rev

@@ -1,5 +1,7 @@
 """`python -m tests.sim`: runs seeds of the simulator over all cores, repeats one, compares digests, soaks.
 
+`python -m tests.sim plants` runs the planted bugs of a planted build (tests/sim/hunt.py).
+
 Exit status: 0 every invariant held, 1 a gap where --nightly demands none, or digests that differ, 2 bad input,
 3 a broken invariant.
 """
@@ -14,7 +16,7 @@ from itertools import chain
 from pathlib import Path
 from typing import NoReturn
 
-from tests.sim import digests, kept, report
+from tests.sim import digests, hunt, kept, report
 from tests.sim.faults import FaultError, checked
 from tests.sim.kept import BadInput, Kept
 from tests.sim.progress import Bar
@@ -45,7 +47,7 @@ def parser() -> Parser:
     made.add_argument("--time", type=int, default=0, metavar="S", help="begin nothing new after so many seconds")
     made.add_argument("--forever", action="store_true", help="the soak: on and on from --from, until Ctrl-C")
     made.add_argument("--jobs", type=int, default=0, help="processes; one for each core when left out")
-    made.add_argument("--core", choices=CORES, default="compiled", help="both: run each seed twice, compare digests")
+    made.add_argument("--core", choices=CORES, default="compiled", help="both, twice: two runs, digests compared")
     made.add_argument("--orders", type=int, metavar="N", help="of each run, instead of the tier's own number")
     made.add_argument(
         "--fault",
@@ -66,8 +68,11 @@ def parser() -> Parser:
 
 def main(argv: Sequence[str] | None = None, targets: dict[str, str] | None = None) -> int:
     """The whole command. targets: other worlds by tier, as "module:function"."""
+    words = list(sys.argv[1:] if argv is None else argv)
     try:
-        options = parser().parse_args(argv)
+        if words[:1] == ["plants"]:
+            return hunt.main(words[1:], Parser)
+        options = parser().parse_args(words)
         return _dispatch(options, job_of(options, (targets or {}).get(options.tier, "")))
     except (BadInput, FaultError) as error:
         print(f"sim: {error}", file=sys.stderr)

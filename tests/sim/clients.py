@@ -45,6 +45,16 @@ class Frame:
         return self.payload
 
 
+def bounds(data: bytes | bytearray, at: int) -> tuple[int, int]:
+    """Where the payload of the frame that starts at `at` begins and ends."""
+    size, begin = data[at + 1], at + 2
+    if size == 126:
+        size, begin = int.from_bytes(data[begin : begin + 2], "big"), begin + 2
+    elif size == 127:
+        size, begin = int.from_bytes(data[begin : begin + 8], "big"), begin + 8
+    return begin, begin + size
+
+
 class Wire:
     """Both ends of one connection: what a session takes for its transport, and the bytes on their way to the client."""
 
@@ -71,6 +81,7 @@ class Wire:
     def write(self, data: bytes) -> None:
         world = self.client.world
         world.node.maybe_crash()
+        world.kernel.trace(f"{self.client.name} << {len(data)}")
         if self.is_open:
             self._waiting += data
             self._move()
@@ -88,9 +99,13 @@ class Wire:
     def _arrive(self) -> None:
         self._is_moving = False
         if self.is_open and not self.is_stuck:
-            data = bytes(self._waiting)
-            self._waiting.clear()
+            faults = self.client.world.faults
+            is_slow = self.client.is_slow and faults.strength("client.slow") > 0
+            size = bounds(self._waiting, 0)[1] if is_slow else len(self._waiting)
+            data = bytes(self._waiting[:size])
+            del self._waiting[:size]
             self.client.receive(self, data)
+            self._move()
 
     def unstick(self) -> None:
         self.is_stuck = False
@@ -205,15 +220,10 @@ class Client:
 
     def receive(self, wire: Wire, data: bytes) -> None:
         """Bytes that arrived; each frame is whole in them."""
-        at = 0
-        while at < len(data) and wire is self.wire:
-            size, at = data[at + 1], at + 2
-            if size == 126:
-                size, at = int.from_bytes(data[at : at + 2], "big"), at + 2
-            elif size == 127:
-                size, at = int.from_bytes(data[at : at + 8], "big"), at + 8
-            self._on_frame(data[at : at + size])
-            at += size
+        end = 0
+        while end < len(data) and wire is self.wire:
+            begin, end = bounds(data, end)
+            self._on_frame(data[begin:end])
 
     def _on_frame(self, text: bytes) -> None:
         world = self.world
@@ -352,9 +362,10 @@ class Client:
     def _terms(self) -> dict[str, Any]:
         """An order: a limit near the market, a market order, or a stop."""
         draw, world = self.draw, self.world
-        symbol = draw.choice(world.market.symbols)
+        symbol, side = draw.choice(world.market.symbols), draw.choice(("buy", "sell"))
+        if world.faults.hit("client.greedy"):
+            symbol, side = world.market.symbols[0], "buy"
         mid = world.market.mid_e9(symbol)
-        side = draw.choice(("buy", "sell"))
         sign = 1 if side == "buy" else -1
         fields: dict[str, Any] = {"symbol": symbol, "side": side, "qty": str(draw.randint(1, 20)), "stp": "allow"}
         kind = draw.random()

@@ -65,12 +65,13 @@ CATALOGUE: dict[str, Fault] = {
         Fault("clock.freeze", "the wall clock stands", "event", 0.1, (0.001,), 0.01, "I18"),
         Fault("clock.suspend", "the machine is suspended, its mono clock too", "event", 0.1, (0.001,), 0.01, "I11"),
         # clients
-        Fault("client.slow", "reads a little at a time", "client", 0.3, (0.5,), 1.0, "I13 I14"),
+        Fault("client.slow", "reads one frame at a time", "client", 0.3, (0.5,), 1.0, "I13 I14"),
         Fault("client.stuck", "stops reading", "event", 0.1, (0.01,), 0.1, "I14 I19"),
         Fault("client.vanish", "is gone without a word and comes back", "request", 0.3, (0.02, 0.1), 0.3, "I1 I13"),
         Fault("client.flood", "sends many requests at once", "request", 0.2, (0.02,), 0.1, "I19"),
         Fault("client.repeat", "sends a request again, with the same name", "request", 0.3, (0.05, 0.2), 0.5, "I2"),
         Fault("client.other_terms", "uses a name again with other terms", "request", 0.2, (0.05,), 0.3, "I2"),
+        Fault("client.greedy", "buys one symbol, up to its limits", "order", 0.3, (0.6, 0.9), 1.0, "I9"),
         # market data
         Fault("feed.gap", "nothing comes for a while", "frame", 0.4, (0.02,), 0.1, "I11 I12"),
         Fault("feed.repeat", "a frame comes twice", "frame", 0.4, (0.05,), 0.5, "I11"),

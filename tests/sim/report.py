@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.plants import PLANTED
 from tests.sim import reach
 from tests.sim.faults import CATALOGUE
 from tests.sim.shrink import Shrunk
@@ -137,13 +138,8 @@ def write(report: Report, path: Path) -> None:
     content: dict[str, Any] = {
         "tier": report.tier,
         "core": report.core,
-        "commit": _commit(),
-        "build": os.environ.get("BACKSTAY_BUILD", "release"),
-        "python": platform.python_version(),
-        "machine": platform.platform(),
+        **machine(),
         "cores": report.processes,
-        "hash_seed": os.environ.get("PYTHONHASHSEED", "random"),
-        "command": sys.argv[1:],
         "first_seed": report.first,
         "seeds": tally.seeds,
         "wall_s": round(report.wall_ns / S_NS, 1),
@@ -161,6 +157,23 @@ def write(report: Report, path: Path) -> None:
         "failed": tally.failed,
         "failures": [{**asdict(found.failure), "command": found.failure.command} for found in report.shrunk],
     }
+    write_json(content, path)
+
+
+def machine() -> dict[str, Any]:
+    """What any evidence says of where and how it was made."""
+    return {
+        "commit": _commit(),
+        "build": "planted" if PLANTED else os.environ.get("BACKSTAY_BUILD", "release"),
+        "python": platform.python_version(),
+        "machine": platform.platform(),
+        "hash_seed": os.environ.get("PYTHONHASHSEED", "random"),
+        "command": sys.argv[1:],
+    }
+
+
+def write_json(content: dict[str, Any], path: Path) -> None:
+    """For programs and people."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
 

@@ -28,7 +28,7 @@ BLOCK = {"core": 250, "loop": 20}  # seeds handed out at once
 STALL_NS = {"core": 60 * S_NS, "loop": 240 * S_NS}  # wall time after which a seed is taken not to end
 FAILED_MAX = 50  # failing seeds after which no more are run: there is enough to look at
 LOOK_S = 0.2  # how often progress and stalls are looked at
-CORES = ("compiled", "readable", "both")
+CORES = ("compiled", "readable", "both", "twice")  # both, twice: two runs of a seed, their digests compared
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +63,23 @@ def run_seed(job: Job, seed: int, tally: Tally) -> Any:
         tally.add(outcome)
         if outcome.violation is not None:
             tally.fail(_violated(job, seed, outcome))
-        elif job.core == "both" and (drift := _drift(outcome, job.run(seed, "readable"))):
+        elif job.core in ("both", "twice") and (drift := _drift(outcome, _again(job, seed))):
             tally.fail(_failure(job, seed, "drift", drift))
         if job.keep_digests:
             tally.digests[seed] = outcome.digest
     except Exception as error:  # noqa: BLE001  # whatever a seed raises is its result
         tally.seeds += outcome is None
         tally.fail(_failure(job, seed, "crash", "".join(traceback.format_exception(error))))
+    return outcome
+
+
+def _again(job: Job, seed: int) -> Any:
+    """The second run: on the readable core, or on the same one with objects at other places in memory."""
+    if job.core == "both":
+        return job.run(seed, "readable")
+    elsewhere = [[bytearray(64 * size)] for size in range(seed % 251)]
+    outcome = job.run(seed, "compiled")
+    elsewhere.clear()
     return outcome
 
 
@@ -81,12 +91,12 @@ def _violated(job: Job, seed: int, outcome: Any) -> Failure:
     )
 
 
-def _drift(compiled: Any, readable: Any) -> str:
-    if readable.violation is not None:
-        return f"only the readable core breaks {readable.violation.invariant}: {readable.violation.text}"
-    if compiled.digest == readable.digest:
+def _drift(first: Any, second: Any) -> str:
+    if second.violation is not None:
+        return f"only the second run breaks {second.violation.invariant}: {second.violation.text}"
+    if first.digest == second.digest:
         return ""
-    return f"trace digests differ: compiled {compiled.digest}, readable {readable.digest}"
+    return f"trace digests differ: first run {first.digest}, second {second.digest}"
 
 
 def _failure(job: Job, seed: int, invariant: str, text: str) -> Failure:
@@ -170,7 +180,8 @@ class Runner:
     """Many seeds, over processes.
 
     blocks: what to run, in order; endless for a soak. budget_ns: wall time after which nothing new begins, 0 = none.
-    on_look: called a few times a second with the tally and the seeds done so far.
+    on_look: called a few times a second with the tally and the seeds done so far. on_block: told what each block came
+    to, in the order in which they end. failed_max: failing seeds after which no more are run, 0 = none.
     """
 
     def __init__(
@@ -180,11 +191,15 @@ class Runner:
         processes: int,
         budget_ns: int = 0,
         on_look: Callable[[Tally, int], None] | None = None,
+        on_block: Callable[[Job, Tally], None] | None = None,
+        failed_max: int = FAILED_MAX,
     ) -> None:
         self.blocks = blocks
         self.processes = processes
         self.tally = Tally()
         self.on_look = on_look or (lambda tally, done: None)
+        self.on_block = on_block or (lambda job, tally: None)
+        self.failed_max = failed_max
         self.begun_ns = monotonic_ns()
         self.ends_ns = self.begun_ns + budget_ns if budget_ns else 0
         self.was_stopped = False  # by a person
@@ -221,7 +236,7 @@ class Runner:
         for link in wait(list(busy), LOOK_S):
             worker = busy[link]
             try:
-                self.tally.merge(worker.link.recv())
+                self._ended(worker, worker.link.recv())
             except (EOFError, ConnectionResetError):
                 worker.process.join()
                 self._died(worker, "death", f"the process ended with {_end(worker.process.exitcode)}")
@@ -236,8 +251,13 @@ class Runner:
             self._died(worker, "stall", f"no end within {limit_s} s of wall time")
         self.on_look(self.tally, self._done_by_dead + sum(worker.place[1] for worker in self._workers))
 
+    def _ended(self, worker: Worker, tally: Tally) -> None:
+        self.tally.merge(tally)
+        if worker.block is not None:
+            self.on_block(worker.block[0], tally)
+
     def _next(self, worker: Worker) -> None:
-        if self.tally.failed >= FAILED_MAX or (self.ends_ns and monotonic_ns() >= self.ends_ns):
+        if 0 < self.failed_max <= self.tally.failed or (self.ends_ns and monotonic_ns() >= self.ends_ns):
             return
         block = self._again.popleft() if self._again else next(self.blocks, None)
         if block is not None:
@@ -247,8 +267,9 @@ class Runner:
         """A seed took its process down: it is a finding, and what the process had not told is run by another one."""
         job, seeds = worker.block or (Job(), range(0))
         seed = worker.place[0] if worker.place[0] >= 0 else seeds.start
-        self.tally.seeds += 1
-        self.tally.fail(_failure(job, seed, kind, text))
+        tally = Tally(seeds=1)
+        tally.fail(_failure(job, seed, kind, text))
+        self._ended(worker, tally)
         self._done_by_dead += worker.place[1] - (seed - seeds.start) + 1  # the others of its block are run again
         self._again += [(job, part) for part in (range(seeds.start, seed), range(seed + 1, seeds.stop)) if part]
         worker.link.close()

@@ -20,6 +20,7 @@ import structlog
 
 from gateway import boot, plants
 from gateway.core import COMPILED, Core
+from gateway.journal.errors import JournalCorrupt
 from gateway.options import (
     AccountLimits,
     AccountOptions,
@@ -52,6 +53,7 @@ SYMBOLS = ("BTC", "ETH")
 ACCOUNTS = ("A0", "A1")
 ORDERS = 43
 SECRET = bytes(32)
+OUTBOUND_BYTES = 16_384  # small, so that a client that reads slowly lags within its thirty orders, and is closed
 EVENTS_MIN = 600  # of the safety phase
 SAFETY_NS_MAX = 240 * SECOND
 LIVENESS_NS_MAX = 300 * SECOND
@@ -69,7 +71,7 @@ def config_of(is_cut: bool, segment_bytes: int) -> Config:
     return Config(
         gateway=GatewayOptions(data_dir="/var", shard=1),
         journal=JournalOptions(segment_bytes=segment_bytes),
-        limits=Limits(api=ApiLimits(outbound_bytes=65_536, hb_ms=2_000)),
+        limits=Limits(api=ApiLimits(outbound_bytes=OUTBOUND_BYTES, hb_ms=2_000)),
         capacity=CapacityOptions(orders=512, accounts=4, instruments=4),
         instruments=tuple(
             InstrumentOptions(symbol=symbol, tick="0.01", lot="1", min_qty="1", max_age_ms=1_000) for symbol in SYMBOLS
@@ -224,6 +226,7 @@ class World:
             elif rested_ns < 0:
                 rested_ns = self.kernel.now_ns
             if self.kernel.now_ns > until_ns:
+                self._compare_positions()  # says more, where both are broken
                 raise Broken("I23", f"not at rest {LIVENESS_NS_MAX // SECOND} s after the faults ended: {rest}")
 
     def _why_restless(self) -> str:
@@ -251,10 +254,10 @@ class World:
 
     # --- the end -----------------------------------------------------------------------------------------------------
 
-    def _compare(self) -> None:
-        """The books against the broker's, the clients' records against ours, the journal against the state."""
+    def _compare_positions(self) -> None:
         shard = self.node.shard
-        assert shard is not None
+        if shard is None:
+            return  # the caller says that the node is down
         ours: Counter[str] = Counter()
         for row in range(len(ACCOUNTS)):
             for instrument, qty_e9, *_ in shard.engine.views.positions(row):
@@ -263,6 +266,12 @@ class World:
         for symbol in SYMBOLS:
             if ours[symbol] != theirs.get(symbol, 0):
                 raise Broken("I5", f"{symbol}: position {ours[symbol]}, at the broker {theirs.get(symbol, 0)}")
+
+    def _compare(self) -> None:
+        """The books against the broker's, the clients' records against ours, the journal against the state."""
+        shard = self.node.shard
+        assert shard is not None
+        self._compare_positions()
         for client in self.clients:
             head = shard.engine.fanout.heads[shard.state.accounts[client.account]]
             if client.seq != head:
@@ -296,6 +305,8 @@ def run_core(
             world.run()
     except Broken as broken:
         outcome.violation = Violation(broken.invariant, broken.text, list(world.kernel.ring))
+    except JournalCorrupt as error:
+        outcome.violation = Violation("I8", f"the journal that we wrote: {error}", list(world.kernel.ring))
     except Escape as escape:
         outcome.violation = Violation("Escape", str(escape), list(world.kernel.ring))
     except Exception:  # noqa: BLE001  # whatever the product raises is a finding
