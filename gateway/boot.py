@@ -116,12 +116,16 @@ def write_snapshot(config: Config, state: State, position: int, files: Files = S
 
 def configure(
     state: State, config: Config, clock: Clock, core: Core = COMPILED,
-    token_bytes: Callable[[int], bytes] = secrets.token_bytes,
+    token_bytes: Callable[[int], bytes] = secrets.token_bytes, *, named: bytes = b"",
 ) -> None:  # fmt: skip
-    """Records for what the configuration has and the journal does not: epoch, instruments, accounts, limits."""
+    """Records for what the configuration has and the journal does not: epoch, instruments, accounts, limits.
+
+    named: the history in the journal's first header. A crash can leave it without the record that says the same;
+    under another name the next segment would not belong to the first.
+    """
     world = core.world(state)
     wall_ns = clock.wall_ns()
-    history = state.history if any(state.history) else token_bytes(16)
+    history = state.history if any(state.history) else named or token_bytes(16)
     world.start_epoch(state.epoch + 1, history, wall_ns)
     for item in config.instruments:
         row = state.quotes.row_of(item.symbol)

@@ -54,7 +54,8 @@ class Shard:
         self.booted = booted = boot.boot(config, self.clock, self.core, ports.files)
         self.state = booted.state
         self.boot_digest, last_wall_ns = self.state.digest(), self.state.last_wall_ns
-        boot.configure(self.state, config, self.clock, self.core, ports.token_bytes)
+        named = booted.recovered.history_id
+        boot.configure(self.state, config, self.clock, self.core, ports.token_bytes, named=named)
         self.journal = ports.open_journal(self.state, booted.recovered)
         self.events = boot.EventReader(boot.journal_dir(config), ports.files)
         self.adapter = ports.open_adapter(self.state, self)

@@ -1,0 +1,23 @@
+"""The journal's first header and its first record give one history, also when a crash comes between the two."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gateway import boot
+from gateway.clock import SystemClock
+from gateway.config import load
+from gateway.journal.recovery import recover
+from tests.unit.journal_files import HISTORY, SMALL, writing
+
+
+def test_a_journal_of_a_header_alone_keeps_the_name_that_the_header_gives(tmp_path: Path) -> None:
+    config = load(overlay={"gateway": {"data_dir": str(tmp_path)}})
+    folder = boot.journal_dir(config)
+    folder.mkdir(parents=True)
+    with writing(folder, **SMALL):
+        pass  # the first life ends before its first record
+    assert recover(folder, repair=False).history_id == HISTORY
+    booted = boot.boot(config, SystemClock())
+    boot.configure(booted.state, config, SystemClock(), named=booted.recovered.history_id)
+    assert booted.state.history == HISTORY
