@@ -30,8 +30,8 @@ class RateBudget:
 class Capabilities:
     """Declared by each adapter; the router and the API's `features` answer from it.
 
-    horizon_ns: how long an order that the broker accepted may stay invisible to a query. A "not found" that is
-    younger than this proves nothing.
+    horizon_ns: how long after its hand-over an order may stay invisible to a query: the time that it may be on its way,
+    and that the broker may take to find it. A "not found" that is younger than this proves nothing.
     reserves_position: a working exit order blocks a second one (cancel, then send).
     replace_changes_id: a replace makes a new broker order; reports then carry the new revision's id.
     """

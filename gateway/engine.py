@@ -21,7 +21,7 @@ from gateway.core.state import Op, State
 from gateway.guard import Guard
 from gateway.halts import Halts
 from gateway.journal.errors import JournalFull, JournalStopped
-from gateway.plants import PLANTED, is_on, renamed
+from gateway.plants import PLANTED, is_on, reach, renamed
 from gateway.router import Router
 from gateway.stages import Stages
 from gateway.stream.fanout import Fanout, Outbox
@@ -121,6 +121,7 @@ class Engine:
             self.turn.flush()
         except JournalFull:
             self.is_backed_up = True
+            reach("engine.journal_full")
             self.fanout.load(self.state.peek())  # answers keep their order; the next durable notice tries again
             return
         except JournalStopped as error:
@@ -202,6 +203,7 @@ class Engine:
     def _protect(self) -> None:
         """Effects that need no disk now that there is none: cancels, and releases of durably accepted orders."""
         while effects := self.state.take_effects(self.state.seq):
+            reach("engine.protect_only")
             self.router.run([(op, order) for op, order in effects if op == Op.OP_CANCEL or self._may_leave(op, order)])
 
     def _may_leave(self, op: int, order: int) -> bool:
@@ -241,6 +243,8 @@ class Engine:
                 took_ns = self.clock.mono_ns() - mono_ns
                 for _ in told:
                     self.stages.tick_to_wire.record(took_ns)
+            if len(told) < len(run):
+                reach("engine.fired_before_told")
             for order in run if len(told) < len(run) else ():
                 if order not in told:  # accepted a moment ago: after a crash now, nobody would know its id
                     self.state.submit_later(order)
@@ -318,6 +322,7 @@ class Engine:
             if row["ord_status"] >= OrdStatus.FILLED or not row["expire_ns"]:
                 continue  # done, or made good till canceled since
             if order in self.router.suspects:  # it may be at the broker: its end must not hide it
+                reach("engine.suspect_expires")
                 self.later(SUSPECT_NS, lambda order=order: self.note_expiry(order))  # type: ignore[misc]
             elif row["expire_ns"] > wall_ns:
                 heapq.heappush(self.expiries, (row["expire_ns"], order))

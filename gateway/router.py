@@ -30,7 +30,7 @@ from brokers.ports import (
     ReportTradeCanceled,
 )
 from gateway.core.state import Op
-from gateway.plants import PLANTED, is_on, renamed, under_new_ids
+from gateway.plants import PLANTED, is_on, reach, renamed, sometimes, under_new_ids
 from gateway.unheard import Unheard
 from hotpath.enums import OrdStatus, Pending, Reason, Stage
 from hotpath.ticket import Ticket
@@ -46,6 +46,7 @@ WORKED = (OrdStatus.PENDING_NEW, *WORKING)
 COUNTING = (ReportTrade, ReportCanceled, ReportExpired, ReportTradeCanceled)  # they say what is filled
 LIQUIDITY = {b"M": 1, b"T": 2}
 FIRED_WAIT_NS = 1_000_000_000  # the least wait of an entry that fired: a full kernel buffer must not cost it
+NARROW_PPM = 50_000  # how often a simulation lets one question out at a time
 ASKING_MAX = 512  # questions under way at once: a hundred thousand stops are asked about without a stall
 
 
@@ -122,6 +123,7 @@ class Router:
                 continue
             if ticket is False:  # a kill switch touches it
                 if self._refused(order, before, mono):
+                    reach("router.killed_beside_the_wire")
                     continue
                 ticket = engine.reports.ticket(order, mono)
             if not ticket.protective and not engine.are_terms_told(order):
@@ -177,6 +179,7 @@ class Router:
 
     def doubt_suspect(self, order: int) -> None:
         """It fired, cannot leave now, and may have left in the life before: only the broker's word may end it."""
+        reach("router.suspect_in_doubt")
         since_ns = self.doubted[order]
         self.put_in_doubt(order, b"it may have fired before the restart")
         self.doubted[order] = since_ns
@@ -225,6 +228,7 @@ class Router:
         self.tries.clear()
         self.overdue.clear()
         self.unasked.clear()
+        self.answered.clear()  # what was on the old link does not come by the new one
         if PLANTED and up and is_on("new_id_after_restart"):
             self._resend(sorted(renamed))
         if up:
@@ -245,7 +249,8 @@ class Router:
     def _ask(self) -> None:
         """Send the questions that window and rate budget let out; open the line when none is left."""
         mono = self.engine.clock.mono_ns()
-        while self.unasked and len(self.asking) < ASKING_MAX:
+        most = 1 if sometimes("router.narrow_window", NARROW_PPM) else ASKING_MAX
+        while self.unasked and len(self.asking) < most:
             order = next(iter(self.unasked))
             if not self.adapter.query(self.engine.reports.ticket(order, mono)):
                 return  # on_writable comes
@@ -254,6 +259,8 @@ class Router:
             tries, first = self.tries.get(order, (-1, mono))
             self.tries[order] = (tries + 1, first)
             heapq.heappush(self.overdue, (mono + (self.answer_ns << min(tries + 1, PATIENCE_MAX)), order, mono))
+        if self.unasked:
+            reach("router.questions_wait")
         if not self.asking and not self.unasked and not self.is_open and self.adapter.is_up:
             self._open()
 
@@ -300,17 +307,22 @@ class Router:
             return True
         before, mono = engine.clock.wall_ns(), engine.clock.mono_ns()
         if 0 < row["expire_ns"] <= before:
+            reach("router.expired_in_line")
             engine.reports.end_here(order, Reason.TIF_END, before)
             return True
         if row["triggered"] and row["reduce_only"]:
             if not engine.reports.fit(order, before):
+                reach("router.flat_in_line")
                 return True  # its position is gone
         elif 0 <= _wait_ns(row) <= before - row["live_ns"]:
+            reach("router.waited_too_long")
             engine.reports.end_here(order, Reason.QUEUE, before)
             return True
         elif self._refused(order, before, mono):
+            reach("router.refused_in_line")
             return True
         elif not row["triggered"] and not engine.are_terms_told(order):  # what fired waits for no disk
+            reach("router.terms_not_told")
             self.returned.add(order)
             engine.state.submit_later(order)
             return True
@@ -352,6 +364,7 @@ class Router:
         while self.overdue and self.overdue[0][0] <= mono_ns:
             _, order, asked = heapq.heappop(self.overdue)
             if self.asking.get(order) == asked:
+                reach("router.asked_again")
                 del self.asking[order]
                 self.unasked[order] = None
         if self.adapter.is_up and self.unasked:
@@ -421,6 +434,7 @@ class Router:
 
     def _rejected(self, order: int, report: ReportRejected, wall: int) -> int:
         if report.reason == RejectReason.DUPLICATE:  # the id is there already: ask for it
+            reach("router.id_known_there")
             self.put_in_doubt(order, b"the broker knows the id")
             return -1
         code, text = report.code.encode(), report.text.encode()
@@ -443,6 +457,7 @@ class Router:
         """
         newest_ns = self.answered.get(order, 0)
         if not report.found and 0 < report.venue_ns <= newest_ns:
+            reach("router.absence_told_twice")
             return
         self.answered[order] = max(newest_ns, report.venue_ns)
         reports, wall = self.engine.reports, self._now()
@@ -482,6 +497,7 @@ class Router:
         if before is not None and report.venue_ns > before:
             return False
         self.disputed[order] = report.venue_ns
+        reach("router.disputed")
         return True
 
     def _apply(self, order: int, step: Step, report: ReportState, wall: int) -> None:
@@ -502,16 +518,20 @@ class Router:
         elif step is Step.REPLACED:
             reports.replaced(order, report.rev, report.order_qty_e9, report.px_e9, raw, wall)
         elif step is Step.REQUEUE:
+            reach("router.absence_proven")
             self.returned.add(order)
             reports.requeue(order, b"the broker does not know the id", wall)
         elif step is Step.RESEND_REPLACE:
+            reach("router.replace_again")
             self.replaces.append(order)
         elif step is Step.RESEND_CANCEL:
+            reach("router.cancel_again")
             self.cancels[order] = None
         elif step is Step.ASK_AGAIN:
             self.deadlines.append((self.engine.clock.mono_ns() + self.answer_ns, order))
             self.engine.later(self.answer_ns, lambda: self.doubt(order))
         elif step is Step.ALARM:
+            reach("router.stories_differ")
             reports.anomaly(b"the broker's answer does not fit the order", raw, wall)
         if self.is_open and step in (Step.RESEND_CANCEL, Step.RESEND_REPLACE):
             self.drain()

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from gateway.plants import reach
+
 if TYPE_CHECKING:
     from gateway.engine import Engine
 
@@ -58,6 +60,7 @@ class Unheard:
         engine = self.engine
         said_ns = self._said_ns.get(order, 0)
         if is_found and 0 < said_ns < asked_ns:
+            reach("unheard.newer_count")
             engine.reports.restate(order, engine.views.status(order)[0], cum_qty_e9, wall_ns)
         if is_found and not engine.views.is_unfinished(order):
             self._forget(order)

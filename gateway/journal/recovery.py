@@ -33,7 +33,7 @@ from gateway.journal.segment import (
     segment_numbers,
     split_position,
 )
-from gateway.plants import PLANTED, is_on
+from gateway.plants import PLANTED, is_on, reach
 from hotpath.frame import (
     FRAME_ALIGN_BYTES,
     SCAN_BAD,
@@ -308,6 +308,10 @@ def _settle_tail(files: Files | None, file: Path, data: bytearray, found: Scan, 
             + -(-len(bytes(memoryview(data)[PAGE_BYTES:]).rstrip(b"\0")) // FRAME_ALIGN_BYTES) * FRAME_ALIGN_BYTES
         )
     is_cut = has_junk or cut != found.end
+    if has_junk:
+        reach("recovery.torn_tail")
+    if cut != found.end:
+        reach("recovery.group_without_its_end")
     truncated = len(bytes(memoryview(data)[cut:]).rstrip(b"\0")) if is_cut else 0
     is_clean = mark is not None and mark.is_clean and mark.end == cut and not is_cut
     if files is not None:

@@ -9,7 +9,7 @@ import structlog
 
 from gateway.contracts import notices
 from gateway.contracts import requests as asked
-from gateway.plants import PLANTED, is_on
+from gateway.plants import PLANTED, is_on, reach, sometimes
 from gateway.stream import answers
 from gateway.stream.fanout import Follower
 
@@ -20,6 +20,7 @@ encode = msgspec.json.Encoder().encode
 PART_ORDERS = 200  # orders in one part of a snapshot
 log = structlog.get_logger("stream")
 PUMP_EVENTS = 256  # events read from the journal in one turn
+SMALL_PPM = 500_000  # how often a simulation cuts a replay into small parts
 DONE_MAX = 1_000  # done orders in a snapshot, newest first
 
 
@@ -103,7 +104,8 @@ class Following:
             return
         account = follower.account
         head = engine.fanout.heads[account]
-        stop = min(head, follower.next_seq + PUMP_EVENTS - 1)
+        most = 8 if sometimes("follow.small_part", SMALL_PPM) else PUMP_EVENTS
+        stop = min(head, follower.next_seq + most - 1)
         is_written = True
         while is_written and follower.next_seq <= stop:
             try:
@@ -124,6 +126,7 @@ class Following:
                 session.send(notices.Live(account=engine.state.account_names[account], seq=head))
                 session.outbox.flush()
         elif session.outbox.lagging or not is_written:
+            reach("follow.waits_for_its_reader")
             engine.later(5_000_000, lambda: self.pump(follower))
         else:
             engine.soon(lambda: self.pump(follower))

@@ -21,6 +21,7 @@ from gateway.contracts.messages import (
     recover_id,
 )
 from gateway.contracts.values import NAME_PATTERN
+from gateway.plants import reach
 from gateway.stream.fanout import Outbox
 from gateway.stream.follow import Following
 from gateway.stream.keys import Key, signed_text
@@ -262,6 +263,7 @@ class Session(WSListener):
 
     def _close_slow(self) -> None:
         if not self.is_dead:
+            reach("session.too_slow")
             self.is_dead = True
             self.server.count_close(4010)
             self.transport.send_close(_code(4010), b"too slow: resume from the last seq")

@@ -80,6 +80,10 @@ class Kernel:
             stream = self._streams[name] = random.Random(f"{self.seed}/{name}")
         return stream
 
+    def sometimes(self, name: str, ppm: int) -> bool:
+        """Whether a rare branch of the product is forced now: `gateway.plants.sometimes` asks."""
+        return self.rng(f"sometimes {name}").randrange(1_000_000) < ppm
+
     # --- what happened -----------------------------------------------------------------------------------------------
 
     def trace(self, line: str) -> None:

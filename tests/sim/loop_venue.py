@@ -17,6 +17,7 @@ from hotpath.fixed import from_e9, to_e9
 from tests.sim.faults import Faults
 from tests.sim.history import Fact, Reached
 from tests.sim.kernel import MS, SECOND
+from tests.sim.venue import INVISIBLE_NS, ON_ITS_WAY_NS
 
 if TYPE_CHECKING:
     from tests.sim.loop_world import LoopWorld
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 KEY = "gateway"
 SYMBOLS = ("AAA", "BBB")
 PPM = 1_000_000
-HORIZON_NS = 3 * SECOND  # a forgetful venue may not find an order so long after it took it, and declares that
 RETELL_NS = SECOND  # after a login: what was said while nobody listened
 # Quirk of the venue -> the fault that it is, and by how much it is weakened: a lost message costs the link here.
 QUIRKS = {
@@ -82,7 +82,9 @@ class BrokerSide:
         exchange.delivery = CountedDelivery(exchange.delivery.rng, quirks, world.faults, names)
         exchange.note = self._note
         self.busted: list[m.Busted] = []
-        self.horizon_ns = HORIZON_NS if world.faults.strength("venue.forget") else 0
+        strength = world.faults.strength
+        self.invisible_ns = INVISIBLE_NS if strength("venue.forget") else 0
+        self.horizon_ns = self.invisible_ns + (ON_ITS_WAY_NS if strength("link.linger") else 0)  # it declares that
         self._taken_ns: dict[str, int] = {}  # id -> when an order first came under it
         self._draw = self.kernel.rng("venue faults")
         self._silent_until_ns = 0
@@ -130,8 +132,8 @@ class BrokerSide:
 
     def _query(self, key: str, query: m.Query, now_ns: int) -> list[Outbound]:
         out: list[Outbound] = self._on_query(key, query, now_ns)
-        taken_ns = self._taken_ns.get(query.id, -self.horizon_ns)
-        if self.kernel.now_ns - taken_ns < self.horizon_ns and self.faults.hit("venue.forget"):
+        taken_ns = self._taken_ns.get(query.id, -self.invisible_ns)
+        if self.kernel.now_ns - taken_ns < self.invisible_ns and self.faults.hit("venue.forget"):
             out = [(0, key, m.State(query.id, False, now_ns))]
         if not self.faults.hit("venue.late_answer"):
             return out

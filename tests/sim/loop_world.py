@@ -483,7 +483,7 @@ def _drop(logger: object, method: str, event: object) -> Any:
 def _run(world: LoopWorld) -> Outcome:
     kernel = world.kernel
     outcome = Outcome(kernel.seed, "loop", options=dict(world.faults.strengths))
-    plants.watch(lambda name: world.reached.update((name,)))
+    plants.watch(lambda name: world.reached.update((name,)), world.kernel.sometimes)
     with sealed(), ported(kernel, lambda text: world.fail(Broken("crash", text))):
         try:
             world.run()

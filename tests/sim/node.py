@@ -150,7 +150,8 @@ class Node:
         self.journal = Journal(
             str(boot.journal_dir(config)), history_id=state.history, position=recovered.next_position,
             last_seq=recovered.last_seq, epoch=state.epoch, segment_bytes=config.journal.segment_bytes,
-            files=self.files, mono_ns=self.clock.mono_ns, on_progress=self._on_journal,
+            buffer_bytes=self.world.buffer_bytes, files=self.files, mono_ns=self.clock.mono_ns,
+            on_progress=self._on_journal,
         )  # fmt: skip
         self.journal.node = self
         self.journal.schedule()

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from tests.sim.world import World
 
 KEY = "gateway"
-HORIZON_NS = 3 * SECOND
+INVISIBLE_NS = 3 * SECOND  # in which a query may not find an order that was taken
+ON_ITS_WAY_NS = 2_700 * MS  # the longest that a request takes to it
+HORIZON_NS = ON_ITS_WAY_NS + INVISIBLE_NS
 BEAT_NS = SECOND
 CAPABILITIES = Capabilities(
     broker="sim", tifs=frozenset({Tif.DAY, Tif.GTC, Tif.IOC, Tif.FOK, Tif.GTD}),
@@ -128,7 +130,7 @@ class BrokerSide:
 
     def _query(self, query: m.Query, now_ns: int) -> None:
         faults = self.world.faults
-        is_young = now_ns - self._taken_ns.get(query.id, 0) < HORIZON_NS
+        is_young = now_ns - self._taken_ns.get(query.id, 0) < INVISIBLE_NS
         late_ns = self._draw.randrange(SECOND, 8 * SECOND) if faults.hit("venue.late_answer") else 0
         if is_young and faults.hit("venue.forget"):
             self._send(m.State(query.id, False, now_ns), late_ns)

@@ -53,7 +53,6 @@ SYMBOLS = ("BTC", "ETH")
 ACCOUNTS = ("A0", "A1")
 ORDERS = 43
 SECRET = bytes(32)
-OUTBOUND_BYTES = 16_384  # small, so that a client that reads slowly lags within its thirty orders, and is closed
 EVENTS_MIN = 600  # of the safety phase
 SAFETY_NS_MAX = 240 * SECOND
 LIVENESS_NS_MAX = 300 * SECOND
@@ -61,7 +60,7 @@ EVENTS_MAX = 60_000  # a run that goes on and on is broken, not long
 
 
 @cache
-def config_of(is_cut: bool, segment_bytes: int) -> Config:
+def config_of(is_cut: bool, segment_bytes: int, outbound_bytes: int) -> Config:
     """The configuration of every run; with limits cut to a tenth after an operator's change."""
     limits = AccountLimits(
         max_order_qty="20" if not is_cut else "2", max_order_notional="10000", max_position_qty="60", max_gross="10000",
@@ -71,7 +70,7 @@ def config_of(is_cut: bool, segment_bytes: int) -> Config:
     return Config(
         gateway=GatewayOptions(data_dir="/var", shard=1),
         journal=JournalOptions(segment_bytes=segment_bytes),
-        limits=Limits(api=ApiLimits(outbound_bytes=OUTBOUND_BYTES, hb_ms=2_000)),
+        limits=Limits(api=ApiLimits(outbound_bytes=outbound_bytes, hb_ms=2_000)),
         capacity=CapacityOptions(orders=512, accounts=4, instruments=4),
         instruments=tuple(
             InstrumentOptions(symbol=symbol, tick="0.01", lot="1", min_qty="1", max_age_ms=1_000) for symbol in SYMBOLS
@@ -100,8 +99,11 @@ class World:
         self.transitions = Transitions()
         self.reached: Counter[str] = Counter()
         self.pace = 1  # how many times slower the world moves while it only waits
-        self.segment_bytes = self.kernel.rng("sizes").choice((64 << 10, 256 << 10))
-        self.config = config_of(False, self.segment_bytes)
+        sizes = self.kernel.rng("sizes")
+        self.segment_bytes = sizes.choice((64 << 10, 256 << 10))
+        self.outbound_bytes = sizes.choice((16 << 10, 64 << 10))  # of one client: a slow one lags, and is closed
+        self.buffer_bytes = sizes.choice((12 << 10, 4 << 20))  # of the journal's writer
+        self.config = config_of(False, self.segment_bytes, self.outbound_bytes)
         self.disk = SimDisk(self.kernel.rng("disk"), self._disk_faults())
         self.market = Market(self, SYMBOLS)
         self.node = Node(self)
@@ -128,7 +130,7 @@ class World:
         """What a start finds in its configuration file."""
         if self.node.life > 1 and self.faults.hit("operator.cut"):
             self.is_cut = not self.is_cut
-            self.config = config_of(self.is_cut, self.segment_bytes)
+            self.config = config_of(self.is_cut, self.segment_bytes, self.outbound_bytes)
             self.history.acts.append(Act(self.kernel.now_ns, "cut", {}, self.kernel.now_ns))
 
     def new_keys(self) -> KeyRing:
@@ -298,7 +300,7 @@ def run_core(
     outcome = Outcome(seed, "core", options=dict(world.faults.strengths))
     if plant:
         plants.turn_on(plant)
-    plants.watch(lambda name: world.reached.update((name,)))
+    plants.watch(lambda name: world.reached.update((name,)), world.kernel.sometimes)
     gc.disable()
     try:
         with sealed():
