@@ -197,6 +197,8 @@ class Trader:
         if self.names[:-1] and self.faults.hit("client.other_terms"):
             name = self.rng.choice(self.names)
         symbol, side = self.rng.choice(("AAA", "BBB")), self.rng.choice(("buy", "sell"))
+        if self.faults.hit("client.greedy"):
+            symbol, side = "AAA", "buy"
         qty = 1 + self.rng.randrange(5)
         if self.rng.randrange(5) == 0:
             stop = Stop(f"{97 + self.rng.randrange(300) / 100:.2f}", if_through="fire")

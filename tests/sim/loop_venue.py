@@ -130,11 +130,21 @@ class BrokerSide:
                 self.world.history.reached.append(Reached(self.kernel.now_ns, self.world.life, request))
             self._on_request(session, request, line)
 
+    def _barely(self, message: m.Message) -> m.Message:
+        """An answer without its fills, as brokers give that state orders and fills apart."""
+        has_fills = isinstance(message, m.State) and message.execs
+        return (
+            msgspec.structs.replace(message, execs=())
+            if has_fills and self.faults.hit("venue.bare_answer")
+            else message
+        )
+
     def _query(self, key: str, query: m.Query, now_ns: int) -> list[Outbound]:
         out: list[Outbound] = self._on_query(key, query, now_ns)
         taken_ns = self._taken_ns.get(query.id, -self.invisible_ns)
         if self.kernel.now_ns - taken_ns < self.invisible_ns and self.faults.hit("venue.forget"):
             out = [(0, key, m.State(query.id, False, now_ns))]
+        out = [(delay_ns, owner, self._barely(message)) for delay_ns, owner, message in out]
         if not self.faults.hit("venue.late_answer"):
             return out
         late_ns = self._draw.randrange(SECOND, 8 * SECOND)
