@@ -7,6 +7,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from gateway.child import ChildFailed
 from gateway.demo.deployment import Plan
 from tests.crash.layer import FileLayer
 from tests.crash.platter import Platter
@@ -35,6 +36,14 @@ class LayeredWorld(World):
         assert self._gateway is not None
         self._gateway.on_exit = lambda status: ended.set()
         return ready
+
+    async def comes_up(self) -> bool:
+        """Start it; whether it lived to be ready."""
+        try:
+            await self.start_gateway()
+        except ChildFailed:
+            return False
+        return True
 
     async def power_off(self, *, is_lost: bool = True) -> None:
         """Kill the gateway; with `is_lost` the power fails too. What the process did is what the folder shows."""

@@ -44,6 +44,12 @@ class Platter:
         if kept is not None:
             _write_out(kept, self.folder)
 
+    def begin_anew(self) -> None:
+        """The folder was never there."""
+        self.disk.root = Folder()
+        self.disk.used_bytes = 0
+        shutil.rmtree(self.folder, ignore_errors=True)
+
     # --- what the process did -----------------------------------------------------------------------------------------
 
     def _take(self, entry: Entry) -> None:

@@ -16,7 +16,6 @@ from pathlib import Path
 from random import Random
 from typing import Literal
 
-from gateway.child import ChildFailed
 from tests.chaos.drill import Drill
 from tests.crash.layer import BOUNDARIES, WRITES, Act, Kind
 from tests.crash.layered import LayeredWorld
@@ -82,7 +81,7 @@ class PowerDrill(Drill):
         if boundary.moment == "start":
             await self.layered.power_off(is_lost=self.rng.random() < 0.5)
         self._arm(boundary)
-        if boundary.moment == "start" and not await self._starts():
+        if boundary.moment == "start" and not await self.layered.comes_up():
             self.died["start: before it was ready"] += 1
         else:
             await self._end(boundary)
@@ -101,14 +100,6 @@ class PowerDrill(Drill):
         if boundary.has_short_writes:
             layer.strike(Act.SHORT, WRITES, SHORT_EVERY, every=SHORT_EVERY, slot=1)
         layer.strike(boundary.act, kinds, boundary.nth, since=since, error=EIO)
-
-    async def _starts(self) -> bool:
-        """Start; whether it lived to be ready."""
-        try:
-            await self.world.start_gateway()
-        except ChildFailed:
-            return False
-        return True
 
     async def _end(self, boundary: Boundary) -> None:
         """Wait for the end that was planned."""
