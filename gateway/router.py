@@ -74,7 +74,7 @@ class Router:
         self.entries: dict[int, None] = {}  # likewise: expiry takes from its middle
         self.asking: dict[int, int] = {}  # order -> when it was asked, monotonic
         self.overdue: list[tuple[int, int, int]] = []  # heap of (monotonic, order, when it was asked)
-        self.tries: dict[int, tuple[int, int]] = {}  # order -> (questions without an answer so far, when the first was)
+        self.tries: dict[int, list[int]] = {}  # order -> when its questions without an answer were put, oldest first
         self.unasked: dict[int, None] = {}
         self.suspects: Mapping[int, None] = engine.state.suspects  # asked about first; records alone change it
         self.unheard = Unheard(engine, answer_ns)
@@ -256,9 +256,10 @@ class Router:
                 return  # on_writable comes
             del self.unasked[order]
             self.asking[order] = mono
-            tries, first = self.tries.get(order, (-1, mono))
-            self.tries[order] = (tries + 1, first)
-            heapq.heappush(self.overdue, (mono + (self.answer_ns << min(tries + 1, PATIENCE_MAX)), order, mono))
+            tries = self.tries.setdefault(order, [])
+            heapq.heappush(self.overdue, (mono + (self.answer_ns << min(len(tries), PATIENCE_MAX)), order, mono))
+            if len(tries) <= PATIENCE_MAX:
+                tries.append(mono)
         if self.unasked:
             reach("router.questions_wait")
         if not self.asking and not self.unasked and not self.is_open and self.adapter.is_up:
@@ -462,7 +463,10 @@ class Router:
         self.answered[order] = max(newest_ns, report.venue_ns)
         reports, wall = self.engine.reports, self._now()
         self.asking.pop(order, None)
-        _, asked = self.tries.pop(order, (0, 0))  # it may answer any of the questions: count from the first
+        tries = self.tries.get(order, [])
+        asked = tries.pop(0) if tries else 0  # it may answer any of the questions: take the oldest
+        if report.found or not tries:
+            self.tries.pop(order, None)
         was_suspect = order in self.suspects
         since = self.doubted.get(order, asked)
         proven = asked > 0 and asked - since >= self.adapter.capabilities.horizon_ns
@@ -528,6 +532,7 @@ class Router:
             reach("router.cancel_again")
             self.cancels[order] = None
         elif step is Step.ASK_AGAIN:
+            self.doubted.setdefault(order, self.engine.clock.mono_ns())  # of one that works, its absence is measured so
             self.deadlines.append((self.engine.clock.mono_ns() + self.answer_ns, order))
             self.engine.later(self.answer_ns, lambda: self.doubt(order))
         elif step is Step.ALARM:

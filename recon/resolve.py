@@ -66,7 +66,7 @@ def _absent(row: Mapping[str, Any], absence_proven: bool) -> list[Step]:
         return [Step.REQUEUE] if absence_proven else [Step.ASK_AGAIN]
     if row["ord_status"] >= OrdStatus.FILLED or row["ord_status"] == OrdStatus.HELD or row["stage"] == Stage.QUEUED:
         return []
-    return [Step.ALARM]
+    return [Step.ALARM] if absence_proven else [Step.ASK_AGAIN]  # it was there once, or nobody doubts it yet
 
 
 def _done_here(row: Mapping[str, Any], answer: ReportState) -> list[Step]:

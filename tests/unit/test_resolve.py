@@ -53,3 +53,7 @@ def test_absence_counts_only_once_it_is_proven() -> None:
     row = ours(OrdStatus.PENDING_NEW)
     assert resolve(row, theirs(None), absence_proven=False) == [Step.ASK_AGAIN]
     assert resolve(row, theirs(None), absence_proven=True) == [Step.REQUEUE]
+
+
+def test_a_working_order_that_is_not_found_yet_is_asked_about_again() -> None:
+    assert resolve(ours(OrdStatus.NEW), theirs(None), absence_proven=False) == [Step.ASK_AGAIN]

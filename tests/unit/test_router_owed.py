@@ -136,6 +136,63 @@ def test_an_absence_that_comes_twice_proves_nothing_about_an_order_that_left_sin
     assert [ticket.order for ticket in rig.link.submitted] == [order] * 3
 
 
+def test_an_absence_that_answers_a_question_from_before_the_order_left_proves_nothing() -> None:
+    """Two questions were under way; the first answer let it leave again, and the second came when it was asked anew."""
+    rig = Rig()
+    rig.sync()
+    rig.up()
+    order = rig.place("a", qty="10")
+    rig.sync()
+    rig.engine.on_link(False, "lost")
+    rig.engine.on_link(True, "login")
+    rig.clock.pass_ns(rig.engine.router.answer_ns)
+    rig.engine.on_timer()
+    assert len(rig.link.asked) == 2
+    absent = ReportState(order=order, rev=1, venue_ns=7, raw=b"", found=False)
+    rig.engine.on_report(absent)
+    rig.sync()
+    assert rig.engine.views.order(order)["stage"] == Stage.SENT
+    rig.clock.pass_ns(1)
+    rig.engine.router.put_in_doubt(order, b"no answer")
+    rig.engine.router.doubt(order)
+    rig.engine.on_report(msgspec.structs.replace(absent, venue_ns=8))
+    rig.sync()
+    assert rig.engine.views.order(order)["stage"] == Stage.IN_DOUBT
+    rig.engine.on_report(msgspec.structs.replace(absent, venue_ns=9))
+    rig.sync()
+    assert [ticket.order for ticket in rig.link.submitted] == [order] * 3
+
+
+def test_a_working_order_that_the_broker_does_not_find_yet_is_asked_about_again() -> None:
+    """Its cancel was lost with the link: one forgetful answer must not be the last word about it."""
+    rig = Rig()
+    rig.link.capabilities = replace(rig.link.capabilities, horizon_ns=3 * 10**9)
+    rig.sync()
+    rig.up()
+    order = rig.place("a", qty="10")
+    rig.sync()
+    rig.new(order)
+    rig.engine.intake.cancel(0, "a", 0, rig.clock.wall)
+    rig.sync()
+    rig.engine.on_link(False, "lost")
+    rig.engine.on_link(True, "login")
+    absent = ReportState(order=order, rev=1, venue_ns=7, raw=b"", found=False)
+    rig.engine.on_report(absent)
+    rig.link.asked.clear()
+    rig.engine.router.doubt(order)  # what it put off to the answer time
+    assert [ticket.order for ticket in rig.link.asked] == [order] and not rig.engine.reports.anomalies
+    rig.link.canceled.clear()
+    rig.engine.on_report(msgspec.structs.replace(absent, venue_ns=9, found=True, status=OrdStatus.NEW))
+    assert [ticket.order for ticket in rig.link.canceled] == [order]
+    rig.clock.pass_ns(1)
+    rig.engine.router.doubt(order)
+    rig.engine.on_report(msgspec.structs.replace(absent, venue_ns=10))
+    rig.clock.pass_ns(3 * 10**9)
+    rig.engine.router.doubt(order)
+    rig.engine.on_report(msgspec.structs.replace(absent, venue_ns=11))
+    assert rig.engine.reports.anomalies == 1, "past the horizon the two stories contradict each other"
+
+
 def test_an_order_that_the_broker_works_by_two_answers_is_not_done() -> None:
     rig = Rig()
     rig.sync()
