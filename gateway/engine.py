@@ -269,6 +269,11 @@ class Engine:
         account, acct_seq = self.views.terms_since(order)
         return bool(acct_seq <= self.fanout.heads[account])
 
+    def is_cancel_told(self, order: int) -> bool:
+        """Whether the cancel that was asked for is durable: else its own effect is still to come."""
+        account, acct_seq = self.views.cancel_since(order)
+        return bool(acct_seq <= self.fanout.heads[account])
+
     def _drain(self) -> None:
         """The next batch of a gap that fires more orders than one turn takes."""
         mono_ns = self.clock.mono_ns()

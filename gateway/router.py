@@ -527,10 +527,12 @@ class Router:
             reports.requeue(order, b"the broker does not know the id", wall)
         elif step is Step.RESEND_REPLACE:
             reach("router.replace_again")
-            self.replaces.append(order)
+            if self.engine.are_terms_told(order):  # else it has not been asked of the broker yet
+                self.replaces.append(order)
         elif step is Step.RESEND_CANCEL:
             reach("router.cancel_again")
-            self.cancels[order] = None
+            if self.engine.is_cancel_told(order):
+                self.cancels[order] = None
         elif step is Step.ASK_AGAIN:
             self.doubted.setdefault(order, self.engine.clock.mono_ns())  # of one that works, its absence is measured so
             self.deadlines.append((self.engine.clock.mono_ns() + self.answer_ns, order))

@@ -101,6 +101,11 @@ cdef class Views:
         cdef OrderRow* row = &self.state.orders.rows[order]
         return row.account, row.ask_acct_seq
 
+    def cancel_since(self, uint32_t order) -> tuple:
+        """(account, number of the event there that answered the cancel) of an order; 0 when none was asked for."""
+        cdef OrderRow* row = &self.state.orders.rows[order]
+        return row.account, row.cancel_acct_seq
+
     def sent_rev(self, uint32_t order) -> int:
         """Revision in force of an order that is at, or on its way to, the broker."""
         return self.state.orders.rows[order].rev

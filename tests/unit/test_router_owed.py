@@ -266,3 +266,21 @@ def test_a_stop_that_fires_again_leaves_only_where_its_id_makes_no_second_order(
         rig.engine.on_report(ReportState(order=order, rev=1, venue_ns=0, raw=b"", found=False))
         rig.sync()
         assert [ticket.order for ticket in rig.link.submitted] == [order]
+
+
+def test_a_cancel_that_is_not_on_disk_yet_does_not_leave_because_an_answer_came() -> None:
+    """The answer said that the order works there, and the cancel went with it: a crash would have left no cause."""
+    rig = Rig()
+    rig.sync()
+    rig.up()
+    order = rig.place("a", qty="10")
+    rig.sync()
+    rig.new(order)
+    rig.engine.intake.cancel(0, "a", 0, rig.clock.wall)
+    rig.engine.flush()
+    rig.engine.on_report(
+        ReportState(order=order, rev=1, venue_ns=7, raw=b"", found=True, status=OrdStatus.NEW, order_qty_e9=10 * E9)
+    )
+    assert rig.link.canceled == []
+    rig.sync()
+    assert [ticket.order for ticket in rig.link.canceled] == [order]

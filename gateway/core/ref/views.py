@@ -131,6 +131,11 @@ class Views:
         row = self.state.orders.rows[order]
         return row.account, row.ask_acct_seq
 
+    def cancel_since(self, order: int) -> tuple[int, int]:
+        """(account, number of the event there that answered the cancel) of an order; 0 when none was asked for."""
+        row = self.state.orders.rows[order]
+        return row.account, row.cancel_acct_seq
+
     def sent_rev(self, order: int) -> int:
         """Revision in force of an order that is at, or on its way to, the broker."""
         return self.state.orders.rows[order].rev

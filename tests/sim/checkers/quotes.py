@@ -32,7 +32,11 @@ class Quotes:
         if change.record.kind != Kind.TRIGGERED or change.order is None:
             return
         px, *rest = TRIGGERED.unpack_from(change.record.payload, EVENT.size)
-        symbol, source, at_ns = self.judge.journal.symbols[change.order.instrument], rest[10], change.record.at_ns
+        symbol, source = self.judge.journal.symbols[change.order.instrument], rest[10]
+        waited_ns = self.judge.world.node.clock.wall_ns() - change.record.wall_ns  # for room in the journal's buffer
+        at_ns = change.record.at_ns - max(0, waited_ns)
+        if change.record.at_ns > self.disturbed_ns > at_ns:
+            return  # the clock was moved meanwhile
         limit_ns = next(i.max_age_ms for i in self.judge.world.config.instruments if i.symbol == symbol) * MS
         faults = set()
         for tick in reversed(self.judge.history.ticks):
