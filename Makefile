@@ -7,7 +7,7 @@ SEEDS ?= 1000
 FROM ?= 0
 TIER ?= core
 
-.PHONY: help setup run test test-all lint format bench bench-peers accept sim check-build wheel clean
+.PHONY: help setup run test test-all lint format bench bench-peers accept sim sim-plants check-build wheel clean
 
 help:
 	@echo "make run               set up, build, and run the main job (backstay demo ARGS=...)"
@@ -16,6 +16,7 @@ help:
 	@echo "make bench             the latency and throughput bars; make bench-peers runs them beside other engines"
 	@echo "make accept [R=3.6]    acceptance scenarios, all or of one requirement"
 	@echo "make sim SEEDS=n [FROM=k] [TIER=core|loop]   the simulator over all cores (docs/reliability.md); ARGS=--help"
+	@echo "make sim-plants        each planted bug, on a build that has them, must be noticed by the right invariant"
 	@echo "make check-build       unit and property tests on the build with bounds and overflow checks"
 	@echo "make wheel             wheels in dist/;  make clean removes what was built"
 
@@ -53,6 +54,9 @@ accept: setup
 
 sim: setup
 	@$(PY) -m tests.sim --tier $(TIER) --seeds $(SEEDS) --from $(FROM) $(ARGS)
+
+sim-plants: setup
+	@scripts/sim-plants.sh $(ARGS)
 
 check-build: setup
 	@scripts/check-build.sh $(ARGS)

@@ -15,6 +15,15 @@ cd "$COPY"
 find . -name '*.p*' -type f -not -path './build/*' -print0 | while IFS= read -r -d '' file; do
     [ -e "$ROOT/$file" ] || rm -f "$file"     # gone from the tree since the last copy
 done
+if [ "$FLAVOUR" = planted ] && [ -d "$ROOT/build/cython" ]; then
+    # The sources compile to the same C++ as in the release; of that, only what asks for plants compiles to other code.
+    mkdir -p build
+    cp -au "$ROOT/build/cython" build/
+    (cd "$ROOT" && find build/cython -name '*.cpp' -print0 | xargs -0 grep -LZ 'plants\.hpp') | while IFS= read -r -d '' file; do
+        stem=${file#build/cython/}
+        (cd "$ROOT" && cp -pu --parents build/lib.*/"${stem%.cpp}".*.so "$OLDPWD" 2>/dev/null) || true # not there: built here
+    done
+fi
 if ! "${PYTHON:-$ROOT/.venv/bin/python}" setup.py build_ext --inplace >build.log 2>&1; then
     tail -n 40 build.log >&2
     exit 1
