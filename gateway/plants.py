@@ -21,6 +21,7 @@ IN_PYTHON: Final[Sequence[str]] = (
     "timeout_is_refusal",
     "new_id_after_restart",
     "trigger_twice_after_restart",
+    "forget_what_is_in_doubt",
     "skip_seq_on_resume",
     "read_real_clock",
 )

@@ -240,6 +240,8 @@ class Router:
                 row = engine.views.order(order)
                 if row["stage"] == Stage.SENT:
                     self.put_in_doubt(order, b"link lost before an answer")
+                if PLANTED and is_on("forget_what_is_in_doubt"):
+                    continue
                 if row["was_sent"] or row["stage"] == Stage.IN_DOUBT:
                     self.unasked[order] = None
             self._ask()

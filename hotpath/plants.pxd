@@ -11,6 +11,10 @@ cdef extern from "hotpath/src/plants.hpp" namespace "backstay" nogil:
         TRIGGER_ON_STALE_QUOTE
         DROP_FOR_SLOW_CLIENT
         ITERATE_A_SET
+        LATE_FILL_IS_NOT_LATE
+        CHANGE_WITHOUT_A_RECORD
+        KEEP_A_SLOW_CLIENT
+        TELL_ANOTHER_ACCOUNT
     int plant_count() noexcept
     const char* plant_name(int plant) noexcept
     void set_plant(int plant) noexcept

@@ -11,7 +11,10 @@ from hotpath.enums cimport *
 from hotpath.orders cimport EARLY_MAX, FIRST_REV, OrderRow, first_asked, is_allowed, is_asked, is_done
 from hotpath.records cimport *
 from hotpath.checks cimport PairRow
-from hotpath.plants cimport CHECK_KILL_AT_ADMISSION_ONLY, COUNT_REPEATED_FILL_TWICE, IGNORE_FILL_AFTER_CANCEL, is_planted
+from hotpath.plants cimport (
+    CHANGE_WITHOUT_A_RECORD, CHECK_KILL_AT_ADMISSION_ONLY, COUNT_REPEATED_FILL_TWICE, IGNORE_FILL_AFTER_CANCEL,
+    LATE_FILL_IS_NOT_LATE, is_planted,
+)
 from hotpath.ticket cimport Ticket
 from gateway.core.state cimport OP_SUBMIT, State
 
@@ -167,6 +170,8 @@ cdef class Reports:
         ev = s.begin(order)
         body = <SentBody*>s.body()
         ev.stage = Stage.SENT
+        if is_planted(CHANGE_WITHOUT_A_RECORD):
+            row.live_ns = after_ns
         if row.triggered:
             body.risk_ns = max(0, before_ns - row.live_ns)       # the release was decided
         else:
@@ -232,7 +237,7 @@ cdef class Reports:
         body = <TradeBody*>s.body()
         ev.avg_px_e9 = s.orders.average_px(row, last_qty_e9, last_px_e9)
         ev.cum_qty_e9 = row.cum_qty_e9 + last_qty_e9
-        ev.late = done
+        ev.late = done and not is_planted(LATE_FILL_IS_NOT_LATE)
         if ev.cum_qty_e9 >= row.terms.order_qty_e9 and not early:
             ev.ord_status = OrdStatus.FILLED
             ev.leaves_qty_e9 = 0

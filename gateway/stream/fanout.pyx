@@ -16,7 +16,7 @@ from cpython.ref cimport PyObject
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from hotpath.frame cimport FrameHeader, frame_space
 from hotpath.hist cimport Histogram
-from hotpath.plants cimport DROP_FOR_SLOW_CLIENT, ITERATE_A_SET, is_planted
+from hotpath.plants cimport DROP_FOR_SLOW_CLIENT, ITERATE_A_SET, KEEP_A_SLOW_CLIENT, TELL_ANOTHER_ACCOUNT, is_planted
 from hotpath.records cimport *
 from hotpath.wire cimport EVENT_MAX_BYTES, Renderer, put, put_int
 
@@ -115,7 +115,7 @@ cdef class Outbox:
         was_lagging, self.lagging = self.lagging, waiting > self.limit_bytes // 2
         if self.lagging and not was_lagging and self.on_lag is not None:
             self.on_lag()                            # may send and flush a frame of its own
-        if waiting > self.limit_bytes and not self.closed:
+        if waiting > self.limit_bytes and not self.closed and not is_planted(KEEP_A_SLOW_CLIENT):
             self.closed = True
             self.on_slow()
         return 0
@@ -329,7 +329,7 @@ cdef class Fanout:
         cdef const char* text = self.line.texts + (item.at - self.line.text_base)
         cdef Ask ask
         self.heads[item.account] = item.acct_seq
-        for follower in <list>self.followers[item.account]:
+        for follower in <list>self.followers[0 if is_planted(TELL_ANOTHER_ACCOUNT) else item.account]:
             if not follower.live:
                 continue
             if item.acct_seq < follower.next_seq:

@@ -12,7 +12,11 @@
     PLANT(CHECK_KILL_AT_ADMISSION_ONLY)  \
     PLANT(TRIGGER_ON_STALE_QUOTE)        \
     PLANT(DROP_FOR_SLOW_CLIENT)          \
-    PLANT(ITERATE_A_SET)
+    PLANT(ITERATE_A_SET)                 \
+    PLANT(LATE_FILL_IS_NOT_LATE)         \
+    PLANT(CHANGE_WITHOUT_A_RECORD)       \
+    PLANT(KEEP_A_SLOW_CLIENT)            \
+    PLANT(TELL_ANOTHER_ACCOUNT)
 
 namespace backstay {
 

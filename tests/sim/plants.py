@@ -69,6 +69,14 @@ PLANTS: Sequence[Plant] = (
     Plant("trigger_on_stale_quote", "prices never grow old", ("I12",), 500),
     Plant("skip_seq_on_resume", "a resumed stream begins one event late", ("I13",), 200),
     Plant("drop_for_slow_client", "a client that lags is spared events", ("I13", "I14"), 200),
+    Plant("late_fill_is_not_late", "a fill after its order's end is not called late", ("I6",), 50),
+    Plant("change_without_a_record", "the hand-over changes the state, no record says so", ("I7",), 20),
+    Plant(
+        "keep_a_slow_client", "a client that does not read is never closed", ("I14",), 100,
+        faults=(("client.stuck", 0.1), ("client.flood", 0.1), ("client.slow", 0.5)), orders=240,
+    ),
+    Plant("tell_another_account", "events go to the first account's followers", ("I20",), 20),
+    Plant("forget_what_is_in_doubt", "a link that is back brings no question about doubts", ("I23",), 50),
     Plant("iterate_a_set", "connections are written to in the order of a set", ("I7", "drift"), 200, core="twice"),
     Plant("read_real_clock", "the router stamps the broker's words with the machine's clock", ("Escape",), 200),
 )  # fmt: skip

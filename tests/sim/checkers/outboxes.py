@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from tests.sim.checkers import Judge
 
 EACH = 16  # events between two looks
-SLACK_BYTES = 128 << 10  # what one turn may add before the end takes effect
+SLACK_BYTES = 48 << 10  # what one turn may add before the end takes effect
 
 
 class Outboxes:
