@@ -522,7 +522,7 @@ cdef class Intake:
             return self._refuse(Refusal.ORDER_DONE, "cl_ord_id", f"order {req.cl_ord_id} is done")
         if row.pending == Pending.PENDING_CANCEL:
             return self._refuse(Refusal.ORDER_CLOSING, "cl_ord_id", "a cancel of the order was asked before")
-        if row.stage == Stage.IN_DOUBT:
+        if row.stage == Stage.IN_DOUBT or order in self.state.suspects:
             return self._refuse(Refusal.ORDER_IN_DOUBT, "cl_ord_id", "the order may or may not be at the broker; cancel it or wait")
         if req.rev != row.ask_rev + 1 or req.rev > REV_MAX:
             return self._refuse(Refusal.REV_CONFLICT, "rev", f"the next revision is {row.ask_rev + 1}, at most {REV_MAX}")

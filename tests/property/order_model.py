@@ -228,7 +228,7 @@ class Orders:
             return "ORDER_DONE"
         if order.pending == "cancel":
             return "ORDER_CLOSING"
-        if order.place == "in_doubt":
+        if order.place == "in_doubt" or order.is_suspect:
             return "ORDER_IN_DOUBT"
         if rev != order.ask_rev + 1 or rev > REV_MAX:
             return "REV_CONFLICT"

@@ -98,7 +98,7 @@ class Wire:
 
     def _arrive(self) -> None:
         self._is_moving = False
-        if self.is_open and not self.is_stuck:
+        if self.is_open and not self.is_stuck and self._waiting:  # a close takes them along
             faults = self.client.world.faults
             is_slow = self.client.is_slow and faults.strength("client.slow") > 0
             size = bounds(self._waiting, 0)[1] if is_slow else len(self._waiting)

@@ -252,7 +252,8 @@ class BrokerLink:
                 self.is_up = False
                 self.world.kernel.trace(f"link down: {cause}")
                 self._sink.on_link(False, cause)
-                self.node.later(down_ns, self.connect)
+                lasts = self.world.faults.are_on  # one that a pause kept back may come after the faults
+                self.node.later(down_ns if lasts else 10 * MS, self.connect)
 
         self.node.soon(lose)
 

@@ -75,18 +75,21 @@ def test_terms_that_are_not_durable_do_not_leave(rig: Rig) -> None:
     assert [ticket.qty_e9 for ticket in rig.link.submitted] == [20 * E9]
 
 
-def test_a_stop_replaced_after_a_crash_is_asked_about_under_the_id_that_it_may_have_fired_with(rig: Rig) -> None:
+def test_a_stop_that_may_have_fired_before_a_crash_keeps_its_terms_until_the_broker_has_answered(rig: Rig) -> None:
     rig.long()
     order = rig.place("stop", stop="90", reduce_only=True)
     rig.sync()
     rig.quote("S0", "89.00", "89.01")  # its bytes leave; the record of it is lost
     (fired,) = [ticket.broker_cl_ord_id for ticket in rig.link.submitted if ticket.order == order]
     again = restarted(rig)
-    again.replace("stop", 2, stop="80")
+    assert again.replace("stop", 2, stop="80") == Refusal.ORDER_IN_DOUBT  # the broker may fill it under its old terms
     again.sync()
     again.link.is_up = True
     again.engine.on_link(True, "login")
     assert fired in {ticket.broker_cl_ord_id for ticket in again.link.asked if ticket.order == order}
+    again.engine.on_report(ReportState(order=order, rev=1, venue_ns=0, raw=b"", found=False))
+    again.sync()
+    assert again.replace("stop", 2, stop="80") > 0
 
 
 # --- kill switches --------------------------------------------------------------------------------------

@@ -445,7 +445,7 @@ class Intake:
             raise Refused(ORDER_DONE, "cl_ord_id", f"order {req.cl_ord_id} is done")
         if row.pending == Pending.PENDING_CANCEL:
             raise Refused(ORDER_CLOSING, "cl_ord_id", "a cancel of the order was asked before")
-        if row.stage == Stage.IN_DOUBT:
+        if row.stage == Stage.IN_DOUBT or self.order in self.state.suspects:
             text = "the order may or may not be at the broker; cancel it or wait"
             raise Refused(ORDER_IN_DOUBT, "cl_ord_id", text)
         if req.rev != row.ask_rev + 1 or req.rev > REV_MAX:
