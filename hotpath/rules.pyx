@@ -296,16 +296,20 @@ cdef inline int64_t payable_qty(const View* v, int64_t money_e4, int64_t px_e9) 
 
 cdef int check_credit(const View* v, const CheckRequest* rq, Decision* out) noexcept nogil:
     """Position by the worst case, gross and buying power by what the pair's worse side can become; only an order that
-    makes them larger can be refused. A replace counts with the larger of old and new."""
+    makes them larger can be refused. A replace counts with the larger of old and new; what waited and leaves now is judged
+    as if it came now, its own reservation left out of what there is."""
     cdef const Limits* limits = &v.account.limits
     cdef const PairRow* pair = v.pair
     cdef int64_t open_qty = 0, worst = 0, worst_now = 0, value = 0, gross = 0, power = 0, px_e9
+    cdef int64_t own_qty = v.reserved if rq.is_release else 0
+    cdef int64_t buys = pair.open_buy_qty_e9 - (own_qty if rq.side == SIDE_BUY else 0)
+    cdef int64_t sells = pair.open_sell_qty_e9 - (0 if rq.side == SIDE_BUY else own_qty)
     cdef int failed = add_i64(v.same_open, max(rq.qty_e9, v.reserved), &open_qty)
     if rq.side == SIDE_BUY:
         failed |= worst_case(pair.pos_qty_e9, open_qty, pair.open_sell_qty_e9, &worst)
     else:
         failed |= worst_case(pair.pos_qty_e9, pair.open_buy_qty_e9, open_qty, &worst)
-    if failed or worst_case(pair.pos_qty_e9, pair.open_buy_qty_e9, pair.open_sell_qty_e9, &worst_now):
+    if failed or worst_case(pair.pos_qty_e9, buys, sells, &worst_now):
         return overflows(rq, out)
     if worst > limits.max_position_qty_e9 and worst > worst_now:
         return refuse(out, CR_POS_QTY, SCOPE_PAIR, UNIT_QTY, limits.max_position_qty_e9, worst,
@@ -315,7 +319,7 @@ cdef int check_credit(const View* v, const CheckRequest* rq, Decision* out) noex
         px_e9 = max(max(out.ref_px_e9, pair.short_px_e9), max(v.reference_px_e9, v.touch_px_e9))
     if side_value_e4(v.signed_pos, open_qty, px_e9, &value):
         return overflows(rq, out)
-    if value <= pair.expo_e4:
+    if value < pair.expo_e4 or (value == pair.expo_e4 and own_qty == 0):
         return PASS
     if regross(v.account.gross_e4, pair.expo_e4, value, &gross):
         return overflows(rq, out)

@@ -44,6 +44,8 @@ def resolve(row: Mapping[str, Any], answer: ReportState, *, absence_proven: bool
         return [Step.ALARM]
     if row["ord_status"] >= OrdStatus.FILLED:
         return _done_here(row, answer)
+    if row["ord_status"] == OrdStatus.HELD and status == OrdStatus.REJECTED:
+        return [Step.REJECTED]  # it fired before a crash, and never worked there
     if row["ord_status"] == OrdStatus.HELD:
         return [Step.ADOPT, *_ended_there(status)]
     if status in (OrdStatus.NEW, OrdStatus.PARTIALLY_FILLED, OrdStatus.PENDING_NEW):

@@ -9,7 +9,7 @@ import structlog
 
 from gateway.contracts import notices
 from gateway.contracts import requests as asked
-from gateway.plants import PLANTED, is_on, reach, sometimes
+from gateway.plants import PLANTED, is_on, reach
 from gateway.stream import answers
 from gateway.stream.fanout import Follower
 
@@ -20,7 +20,6 @@ encode = msgspec.json.Encoder().encode
 PART_ORDERS = 200  # orders in one part of a snapshot
 log = structlog.get_logger("stream")
 PUMP_EVENTS = 256  # events read from the journal in one turn
-SMALL_PPM = 500_000  # how often a simulation cuts a replay into small parts
 DONE_MAX = 1_000  # done orders in a snapshot, newest first
 
 
@@ -104,10 +103,10 @@ class Following:
             return
         account = follower.account
         head = engine.fanout.heads[account]
-        most = 8 if sometimes("follow.small_part", SMALL_PPM) else PUMP_EVENTS
-        stop = min(head, follower.next_seq + most - 1)
+        stop = min(head, follower.next_seq + PUMP_EVENTS - 1)
+        room = session.server.limits.outbound_bytes // 4  # before it is asked whether the client keeps up
         is_written = True
-        while is_written and follower.next_seq <= stop:
+        while is_written and room > 0 and follower.next_seq <= stop:
             try:
                 text = engine.event_text(account, follower.next_seq)
             except OSError as error:  # else the client would wait for ever for its live
@@ -118,6 +117,7 @@ class Following:
             if is_written:
                 session.outbox.send(text)
                 follower.next_seq += 1
+                room -= len(text)
         session.outbox.flush()
         if follower.next_seq > head:
             follower.live = True

@@ -302,10 +302,12 @@ class Decider:
             raise Refused(Control.REDUCE_ONLY_CTL, SCOPE_PAIR, QTY, self.reducible, self.ask.qty_e9, passes)
 
     def credit(self) -> None:
-        """Only an order that makes the worst case or the exposure larger can be refused."""
+        """Only an order that makes the worst case or the exposure larger can be refused, what waited as if it came now."""
         side, pair, account = self.ask.side, self.pair, self.owner
         open_qty = fits(self.same_open + max(self.ask.qty_e9, self.reserved))  # a replace holds the larger of both
-        worst, now, most_qty = pair.worst(side, open_qty), pair.worst(), self.limits["max_position_qty_e9"]
+        own_qty = self.reserved if self.ask.is_release else 0
+        now = pair.worst(side, self.same_open) if own_qty else pair.worst()
+        worst, most_qty = pair.worst(side, open_qty), self.limits["max_position_qty_e9"]
         if worst > most_qty and worst > now:
             raise Refused(Control.CR_POS_QTY, SCOPE_PAIR, QTY, most_qty, worst, self.passing_qty(max(most_qty, now)))
         if side == Side.BUY:
@@ -313,7 +315,7 @@ class Decider:
         else:  # a sell fills at the market when that is better than its price
             px_e9 = max(self.ref_px_e9, pair.short_px_e9, self.reference_px_e9, self.touch_px_e9)
         value_e4 = pair.side_value_e4(side, open_qty, px_e9)
-        if value_e4 <= pair.expo_e4:
+        if value_e4 < pair.expo_e4 or (value_e4 == pair.expo_e4 and not own_qty):
             return
         gross_e4, most_e4 = fits(account.gross_e4 - pair.expo_e4 + value_e4), self.limits["max_gross_e4"]
         if gross_e4 > most_e4:

@@ -47,7 +47,7 @@ CATALOGUE: dict[str, Fault] = {
         Fault("link.overtake", "a report overtakes those before it", "message", 0.4, (0.1, 0.34), 0.5, "I3 I4 I9"),
         Fault("link.outage", "the link goes down for 50 ms to 10 min", "message", 0.4, (0.01, 0.03), 0.1, "I2 I23"),
         Fault("link.cut_mid_send", "bytes leave, then the link is reset", "request", 0.3, (0.02, 0.1), 0.3, "I2 I3"),
-        Fault("link.half_open", "nothing comes back for a while, then a reset", "message", 0.2, (0.01,), 0.1, "I3 I23"),
+        Fault("link.half_open", "nothing comes back for a while, then a reset", "message", 0.3, (0.01,), 0.1, "I3 I23"),
         Fault("link.full", "the kernel takes no bytes for a moment", "request", 0.2, (0.05, 0.2), 0.5, "I2"),
         # the broker
         Fault("venue.partial", "a fill takes only part of what it could", "fill", 0.6, (0.4, 0.8), 1.0, "I4 I6 I9"),
@@ -59,14 +59,14 @@ CATALOGUE: dict[str, Fault] = {
         Fault("venue.bare_answer", "a query's answer names no fills", "answer", 0.3, (0.1, 0.5), 1.0, "I4 I5"),
         # the node
         Fault("node.crash", "the process ends between two steps", "step", 0.5, (0.0005, 0.002, 0.02), 0.05, "I1 I2 I7"),
-        Fault("node.pause", "the process stands for 1 to 60 s", "event", 0.1, (0.001, 0.003), 0.01, "I11"),
+        Fault("node.pause", "the process stands for 1 to 60 s", "event", 0.12, (0.001, 0.003), 0.01, "I11"),
         Fault("clock.jump", "the wall clock moves by a second to a day", "event", 0.2, (0.001, 0.005), 0.02, "I11 I18"),
         Fault("clock.leap", "the wall clock repeats a second", "event", 0.1, (0.001,), 0.01, "I18"),
         Fault("clock.freeze", "the wall clock stands", "event", 0.1, (0.001,), 0.01, "I18"),
-        Fault("clock.suspend", "the machine is suspended, its mono clock too", "event", 0.1, (0.001,), 0.01, "I11"),
+        Fault("clock.suspend", "the machine is suspended, its mono clock too", "event", 0.15, (0.001,), 0.01, "I11"),
         # clients
         Fault("client.slow", "reads one frame at a time", "client", 0.3, (0.5,), 1.0, "I13 I14"),
-        Fault("client.stuck", "stops reading", "event", 0.1, (0.01,), 0.1, "I14 I19"),
+        Fault("client.stuck", "stops reading", "event", 0.25, (0.01,), 0.1, "I14 I19"),
         Fault("client.vanish", "is gone without a word and comes back", "request", 0.3, (0.02, 0.1), 0.3, "I1 I13"),
         Fault("client.flood", "sends many requests at once", "request", 0.2, (0.02,), 0.1, "I19"),
         Fault("client.repeat", "sends a request again, with the same name", "request", 0.3, (0.05, 0.2), 0.5, "I2"),
@@ -84,18 +84,17 @@ CATALOGUE: dict[str, Fault] = {
         Fault("operator.restart", "a planned stop and start", "event", 0.2, (0.001, 0.002), 0.02, "I1 I7 I13"),
         Fault("operator.cut", "limits are cut at a restart", "restart", 0.3, (0.3, 1.0), 1.0, "I9"),
         # the disk (tests/sim/disk.py)
-        Fault("disk.error", "a write or a sync fails", "operation", 0.1, (0.002, 0.005), 0.02, "I1"),
+        Fault("disk.error", "a write or a sync fails", "operation", 0.15, (0.002, 0.005), 0.02, "I1"),
         Fault("disk.short", "a write takes only part", "operation", 0.2, (0.01, 0.05), 0.5, "I1 I8"),
-        Fault("disk.full", "no room is left", "operation", 0.1, (0.002, 0.005), 0.02, "I1"),
+        Fault("disk.full", "no room is left", "operation", 0.3, (0.002, 0.005), 0.02, "I1"),
         Fault("disk.slow", "a sync takes up to 2 s", "operation", 0.3, (0.01, 0.1), 0.5, "I1 I23"),
         Fault("disk.lose", "a crash loses and cuts what is not synced", "crash", 0.8, (0.3, 0.9), 1.0, "I1 I8"),
         # the loop tier's network and process (tests/sim/net.py, tests/sim/loop_world.py)
         Fault("net.split", "a write arrives in two pieces", "write", 0.5, (0.1, 0.5), 1.0, "I13"),
         Fault("net.trickle", "a write arrives a few bytes at a time", "write", 0.3, (0.02, 0.1), 0.3, "I13"),
         Fault("net.reset", "a connection is reset in mid-write", "write", 0.3, (0.002, 0.01), 0.05, "I2 I13"),
-        Fault("net.half_open", "a link swallows everything for a while", "run", 0.3, (1.0,), 1.0, "I3 I13 I23"),
-        Fault("net.stall", "one way of a link stands still for a while", "run", 0.3, (1.0,), 1.0, "I14"),
-        Fault("node.restart", "the process is stopped in order and started again", "run", 0.3, (1.0,), 1.0, "I7 I13"),
+        Fault("net.half_open", "a link swallows everything for a while", "run", 0.8, (1.0,), 1.0, "I3 I13 I23"),
+        Fault("net.stall", "one way of a link stands still for a while", "run", 0.8, (1.0,), 1.0, "I14"),
     )
 }  # fmt: skip
 

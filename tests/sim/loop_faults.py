@@ -31,7 +31,7 @@ class Misfortunes:
         world = self.world
         hits = {
             "node.crash": lambda: world.crash(with_host=self._draw("node.crash", 3) == 0), "node.pause": self._pause,
-            "node.restart": world.restart, "operator.restart": world.restart, "operator.kill": self._kill,
+            "operator.restart": world.restart, "operator.kill": self._kill,
             "clock.jump": self._jump, "clock.leap": lambda: world.clock.jump(-SECOND), "clock.freeze": self._freeze,
             "clock.suspend": self._suspend, "link.outage": self._outage, "link.half_open": self._half_open,
             "link.full": self._full, "net.half_open": self._silence, "net.stall": self._stall,

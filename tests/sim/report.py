@@ -22,7 +22,7 @@ from tests.sim.tally import Failure, Tally
 MIN_NS = 60_000_000_000
 S_NS = 1_000_000_000
 LAST_LINES = 200
-LOOP_ONLY = ("net.", "node.restart")  # faults of sockets and whole processes, which the core tier has not
+LOOP_ONLY = ("net.",)  # faults of sockets and whole processes, which the core tier has not
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -35,3 +35,16 @@ def test_a_queued_entry_meets_the_limits_of_now(pair: Pair) -> None:
     assert pair.live.intake.recheck(1, pair.wall_ns, pair.mono_ns) == Control.PASS
     narrow(pair)
     assert pair.live.intake.recheck(1, pair.wall_ns, pair.mono_ns) == Control.SZ_MAX_QTY
+
+
+@pytest.mark.parametrize(
+    ("limit", "control"),
+    [("max_position_qty_e9", Control.CR_POS_QTY), ("max_gross_e4", Control.CR_GROSS)],
+)
+def test_what_a_queued_entry_has_reserved_is_no_reason_to_let_it_pass(pair: Pair, limit: str, control: Control) -> None:
+    """It was admitted under wider limits: its own reservation counted as there already, and it made nothing larger."""
+    pair.place(0, item("more"))
+    World(pair.live.state).set_limits(
+        0, LIMITS | {limit: 10 * (E9 if limit.endswith("e9") else 10**4)}, 2, pair.wall_ns
+    )
+    assert pair.live.intake.recheck(1, pair.wall_ns, pair.mono_ns) == control

@@ -34,6 +34,7 @@ def theirs(status: OrdStatus | None, **changes: Any) -> ReportState:
         (ours(OrdStatus.NEW), theirs(OrdStatus.CANCELED), [Step.CANCELED]),
         (ours(OrdStatus.NEW), theirs(OrdStatus.EXPIRED), [Step.EXPIRED]),
         (ours(OrdStatus.PENDING_NEW), theirs(OrdStatus.REJECTED), [Step.REJECTED]),
+        (ours(OrdStatus.HELD), theirs(OrdStatus.REJECTED), [Step.REJECTED]),
         (ours(OrdStatus.NEW), theirs(OrdStatus.FILLED, cum_qty_e9=E9), [Step.RESTATE]),
         (ours(OrdStatus.CANCELED), theirs(OrdStatus.NEW), [Step.ALARM, Step.RESTATE]),
         (ours(OrdStatus.FILLED), theirs(OrdStatus.PARTIALLY_FILLED, rev=2), [Step.ALARM, Step.REPLACED]),

@@ -33,7 +33,7 @@ def test_a_held_order_that_the_broker_does_not_know_stays_as_it_is(proven: bool)
         (OrdStatus.FILLED, [Step.ADOPT, Step.RESTATE]),
         (OrdStatus.CANCELED, [Step.ADOPT, Step.CANCELED]),
         (OrdStatus.EXPIRED, [Step.ADOPT, Step.EXPIRED]),
-        (OrdStatus.REJECTED, [Step.ADOPT, Step.REJECTED]),
+        (OrdStatus.REJECTED, [Step.REJECTED]),
         (OrdStatus.NONE, [Step.ALARM]),
     ],
 )  # fmt: skip
