@@ -302,7 +302,7 @@ class Decider:
             raise Refused(Control.REDUCE_ONLY_CTL, SCOPE_PAIR, QTY, self.reducible, self.ask.qty_e9, passes)
 
     def credit(self) -> None:
-        """Only an order that makes the worst case or the exposure larger can be refused, what waited as if it came now."""
+        """Only an order that makes the worst case or exposure larger can be refused; what waited is judged as new."""
         side, pair, account = self.ask.side, self.pair, self.owner
         open_qty = fits(self.same_open + max(self.ask.qty_e9, self.reserved))  # a replace holds the larger of both
         own_qty = self.reserved if self.ask.is_release else 0
