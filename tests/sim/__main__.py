@@ -27,7 +27,7 @@ from tests.sim.tally import Failure, Tally
 HELD, GAP, USAGE, BROKEN = 0, 1, 2, 3
 SHRUNK_MAX = 3  # failures that are shrunk and shown in full, the first of each invariant before others
 LISTED_MAX = 15  # failures that get a line
-ORDERS = {"core": 30, "loop": 30}  # where the search for fewer begins
+ORDERS = {"core": 30, "loop": 30, "shuffle": 30}  # where the search for fewer begins
 
 
 class Parser(argparse.ArgumentParser):

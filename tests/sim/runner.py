@@ -23,9 +23,14 @@ from typing import Any
 from tests.sim.tally import Failure, FaultList, Tally
 
 S_NS = 1_000_000_000
-TARGETS = {"core": "tests.sim.world:run_core", "loop": "tests.sim.loop_world:run_loop"}
-BLOCK = {"core": 250, "loop": 20}  # seeds handed out at once
-STALL_NS = {"core": 60 * S_NS, "loop": 240 * S_NS}  # wall time after which a seed is taken not to end
+TARGETS = {"core": "tests.sim.world:run_core", "loop": "tests.sim.loop_world:run_loop",
+           "shuffle": "tests.sim.loop_world:run_shuffled"}  # fmt: skip
+BLOCK = {"core": 250, "loop": 20, "shuffle": 20}  # seeds handed out at once
+STALL_NS = {
+    "core": 60 * S_NS,
+    "loop": 240 * S_NS,
+    "shuffle": 240 * S_NS,
+}  # wall time after which a seed is taken not to end
 FAILED_MAX = 50  # failing seeds after which no more are run: there is enough to look at
 LOOK_S = 0.2  # how often progress and stalls are looked at
 CORES = ("compiled", "readable", "both", "twice")  # both, twice: two runs of a seed, their digests compared
