@@ -75,6 +75,7 @@ class Router:
         self.asking: dict[int, int] = {}  # order -> when it was asked, monotonic
         self.overdue: list[tuple[int, int, int]] = []  # heap of (monotonic, order, when it was asked)
         self.tries: dict[int, list[int]] = {}  # order -> when its questions without an answer were put, oldest first
+        self.left_ns: dict[int, int] = {}  # order that left with questions open -> when, monotonic: theirs are moot
         self.unasked: dict[int, None] = {}
         self.suspects: Mapping[int, None] = engine.state.suspects  # asked about first; records alone change it
         self.unheard = Unheard(engine, answer_ns)
@@ -147,6 +148,8 @@ class Router:
             sent(order, before, after)
             self.deadlines.append((due, order))
             self.handed_ns[order] = mono
+            if self.tries and order in self.tries:
+                self.left_ns[order] = mono
         if self.doubted:
             for ticket in tickets[:count]:
                 self.doubted.pop(ticket.order, None)
@@ -226,6 +229,7 @@ class Router:
         engine.intake.link_up = False
         self.asking.clear()
         self.tries.clear()
+        self.left_ns.clear()
         self.overdue.clear()
         self.unasked.clear()
         self.answered.clear()  # what was on the old link does not come by the new one
@@ -260,8 +264,7 @@ class Router:
             self.asking[order] = mono
             tries = self.tries.setdefault(order, [])
             heapq.heappush(self.overdue, (mono + (self.answer_ns << min(len(tries), PATIENCE_MAX)), order, mono))
-            if len(tries) <= PATIENCE_MAX:
-                tries.append(mono)
+            tries.append(mono)
         if self.unasked:
             reach("router.questions_wait")
         if not self.asking and not self.unasked and not self.is_open and self.adapter.is_up:
@@ -324,12 +327,16 @@ class Router:
         elif self._refused(order, before, mono):
             reach("router.refused_in_line")
             return True
-        elif not row["triggered"] and not engine.are_terms_told(order):  # what fired waits for no disk
+        elif self._must_tell_first(order, row):
             reach("router.terms_not_told")
             self.returned.add(order)
             engine.state.submit_later(order)
             return True
         return self._hand_over([engine.reports.ticket(order, mono)], before, mono) == 1
+
+    def _must_tell_first(self, order: int, row: Mapping[str, Any]) -> bool:
+        """Whether its terms have yet to be on disk; what fired does not wait for a disk that has failed."""
+        return (self.engine.is_admitting or not row["triggered"]) and not self.engine.are_terms_told(order)
 
     def _refused(self, order: int, wall_ns: int, mono_ns: int) -> bool:
         """Whether the risk chain of now says no: then the order has ended."""
@@ -394,6 +401,8 @@ class Router:
         reports, wall, raw = self.engine.reports, self._now(), report.raw
         answer = 0
         if type(report) is ReportTrade:
+            if report.rev > self.engine.views.sent_rev(order):
+                self._in_force(order, report, wall)
             answer = reports.trade(
                 order, report.exec_id, report.last_qty_e9, report.last_px_e9, report.cum_qty_e9, report.fee_e4,
                 LIQUIDITY.get(report.liquidity, 0), report.venue_ns, raw, wall,
@@ -428,6 +437,18 @@ class Router:
         if order in self.cancels and self.is_open and self.engine.views.status(order)[1] != Stage.IN_DOUBT:
             del self.cancels[order]  # it waited for this word
             self._cancel(order)
+
+    def _in_force(self, order: int, report: ReportTrade, wall: int) -> None:
+        """A fill under the id of a revision says that it is in force there, though the broker's word of it is late.
+
+        Without that the order is full too early, and what its larger revision leaves open is not counted.
+        """
+        row = self.engine.views.order(order)
+        order_qty_e9 = report.cum_qty_e9 + report.leaves_qty_e9
+        if row["ord_status"] < OrdStatus.FILLED and report.rev == row["ask_rev"] and report.leaves_qty_e9:
+            reach("router.fill_before_its_revision")
+            px_e9 = self.engine.reports.ticket(order, self.engine.clock.mono_ns(), replace=True).px_e9
+            self.engine.reports.replaced(order, report.rev, order_qty_e9, px_e9, report.raw, wall)
 
     def doubt(self, order: int) -> None:
         """What the broker said does not fit: ask it for the whole truth."""
@@ -464,11 +485,11 @@ class Router:
             return
         self.answered[order] = max(newest_ns, report.venue_ns)
         reports, wall = self.engine.reports, self._now()
+        asked = self._question(order, report)
+        if not report.found and 0 < asked <= self.left_ns.get(order, 0):
+            reach("router.absence_before_it_left")
+            return
         self.asking.pop(order, None)
-        tries = self.tries.get(order, [])
-        asked = tries.pop(0) if tries else 0  # it may answer any of the questions: take the oldest
-        if report.found or not tries:
-            self.tries.pop(order, None)
         was_suspect = order in self.suspects
         since = self.doubted.get(order, asked)
         proven = asked > 0 and asked - since >= self.adapter.capabilities.horizon_ns
@@ -478,19 +499,28 @@ class Router:
                 LIQUIDITY.get(execution.liquidity, 0), execution.venue_ns, report.raw, wall,
             )  # fmt: skip
         row = self.engine.views.order(order)
-        if report.found or proven:
+        is_settled = report.status != OrdStatus.NONE if report.found else proven  # an unknown word settles nothing
+        if is_settled:
             self.doubted.pop(order, None)
         elif was_suspect:  # it may have fired, and the broker may not find it yet
             self.engine.later(self.answer_ns, lambda: self.doubt(order))
-        if not was_suspect and self._is_disputed(order, row, report):
+        if self._is_disputed(order, row, report):
             self.doubt(order)
             return
         for step in resolve(row, report, absence_proven=proven):
             self._apply(order, step, report, wall)
-        if order in self.suspects and (report.found or proven):  # last: a crash may keep only what came before
+        if order in self.suspects and is_settled:  # last: a crash may keep only what came before
             self.engine.world.clear(order, wall)
         self.unheard.answered(order, asked, is_found=report.found, cum_qty_e9=report.cum_qty_e9, wall_ns=wall)
         self._ask()
+
+    def _question(self, order: int, report: ReportState) -> int:
+        """When the question was put that this answers, monotonic: it may be any of them, so the oldest; 0 for none."""
+        tries = self.tries.get(order, [])
+        asked = tries.pop(0) if tries else 0
+        if report.found or not tries:
+            self.tries.pop(order, None)
+        return asked
 
     def _is_disputed(self, order: int, row: Mapping[str, Any], report: ReportState) -> bool:
         """We have its end, the answer has it working: one that came late or twice, unless a newer one says so too."""
@@ -533,7 +563,7 @@ class Router:
                 self.replaces.append(order)
         elif step is Step.RESEND_CANCEL:
             reach("router.cancel_again")
-            if self.engine.is_cancel_told(order):
+            if self.engine.is_cancel_told(order) or not self.engine.is_admitting:  # a failed disk will never have it
                 self.cancels[order] = None
         elif step is Step.ASK_AGAIN:
             self.doubted.setdefault(order, self.engine.clock.mono_ns())  # of one that works, its absence is measured so

@@ -148,7 +148,7 @@ cdef class Gate:
     cdef bint can_book(self, uint32_t account, uint32_t instrument, int side, int64_t qty_e9, int64_t px_e9) noexcept nogil
     cdef int count_open(self, uint32_t account, int delta) noexcept nogil        # open-order counter
     # What a reduce-only order of `side` may still do: |position| on the far side less reduce-only quantity already open.
-    cdef int64_t reducible_qty(self, uint32_t account, uint32_t instrument, int side) noexcept nogil
+    cdef int64_t reducible_qty(self, uint32_t account, uint32_t instrument, int side, int64_t own_qty_e9) noexcept nogil
     cdef PairRow* pair(self, uint32_t account, uint32_t instrument, bint create) noexcept nogil
     cdef Py_ssize_t pair_count(self) noexcept nogil
     cdef PairRow* pair_at(self, Py_ssize_t position) noexcept nogil              # creation order: deterministic

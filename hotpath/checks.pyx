@@ -283,13 +283,13 @@ cdef class Gate:
         row.open_orders += delta
         return 0
 
-    cdef int64_t reducible_qty(self, uint32_t account, uint32_t instrument, int side) noexcept nogil:
+    cdef int64_t reducible_qty(self, uint32_t account, uint32_t instrument, int side, int64_t own_qty_e9) noexcept nogil:
         cdef const PairRow* pair = self.pairs.find(account, instrument)
         cdef int64_t far, taken
         if pair == NULL:
             return 0
         far = -pair.pos_qty_e9 if side == SIDE_BUY else pair.pos_qty_e9
-        taken = pair.open_reduce_buy_qty_e9 if side == SIDE_BUY else pair.open_reduce_sell_qty_e9
+        taken = (pair.open_reduce_buy_qty_e9 if side == SIDE_BUY else pair.open_reduce_sell_qty_e9) - own_qty_e9
         return far - taken if far > taken else 0
 
     cdef PairRow* pair(self, uint32_t account, uint32_t instrument, bint create) noexcept nogil:
@@ -442,8 +442,8 @@ cdef class Gate:
     def count_open_py(self, uint32_t account, int delta):
         return self.count_open(account, delta)
 
-    def reducible_qty_py(self, uint32_t account, uint32_t instrument, int side):
-        return self.reducible_qty(account, instrument, side)
+    def reducible_qty_py(self, uint32_t account, uint32_t instrument, int side, int64_t own_qty_e9=0):
+        return self.reducible_qty(account, instrument, side, own_qty_e9)
 
     def best_resting(self, uint32_t group, uint32_t instrument, int side):
         """Best own resting price of a self-trade group, 0 when nothing rests."""

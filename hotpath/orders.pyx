@@ -82,8 +82,6 @@ cdef bint is_allowed(const OrderRow* row, int kind) noexcept nogil:
     if is_done(status):
         return False
     if kind == Kind.SENT_EV or kind == Kind.NEW_EV or kind == Kind.IN_DOUBT_EV:
-        if status == OrdStatus.HELD:                     # it may have fired before a crash
-            return kind == Kind.IN_DOUBT_EV
         return unsent if kind == Kind.SENT_EV else status == OrdStatus.PENDING_NEW
     if kind == Kind.REQUEUED:
         return status == OrdStatus.PENDING_NEW and row.stage == Stage.IN_DOUBT
@@ -95,8 +93,8 @@ cdef bint is_allowed(const OrderRow* row, int kind) noexcept nogil:
         return status != OrdStatus.PENDING_NEW or unsent
     if kind == Kind.REPLACE_REJECTED:
         return row.open_asks != 0
-    if kind == Kind.PENDING_CANCEL_EV:
-        return not (status == OrdStatus.HELD or unsent)
+    if kind == Kind.PENDING_CANCEL_EV:                   # of a held one: it may have fired before a crash
+        return not unsent
     if kind == Kind.CANCEL_REJECTED:
         return row.pending == Pending.PENDING_CANCEL
     return kind == Kind.CANCELED_EV or kind == Kind.EXPIRED_EV or kind == Kind.REJECTED_EV

@@ -18,7 +18,7 @@ TABLE: dict[str, dict[str, tuple[str, ...]]] = {
     "held": {
         **ENDS,
         "released": ("pending_new", "held"),
-        "in_doubt": ("pending_new",),  # canceled, and it may have fired before a crash
+        "pending_cancel": ("pending_new",),  # it may have fired before a crash
         "triggered": ("pending_new", "held"),
         **dict.fromkeys(("replaced", "trailed", "adjusted"), ("held",)),
         "restated": WORKING,  # the broker fills what never left

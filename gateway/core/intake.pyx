@@ -13,8 +13,7 @@ from hotpath.fixed cimport PARSE_OK, PARSE_PRECISION, format_e9, parse_e9
 from hotpath.orders cimport OPEN_ASKS_MAX, OrderRow, first_asked, is_done
 from hotpath.plants cimport CHECK_KILL_AT_ADMISSION_ONLY, is_planted
 from hotpath.records cimport *
-from gateway.core.doubt cimport cancel_suspect
-from gateway.core.state cimport GROUP_ROWS_MAX, OP_CANCEL, OP_REPLACE, OP_SUBMIT, State
+from gateway.core.state cimport GROUP_ROWS_MAX, OP_CANCEL, OP_REPLACE, OP_SUBMIT, State, direction_of, fires_down, fires_up
 
 cdef extern from "hotpath/src/tables.hpp" namespace "backstay" nogil:
     uint64_t hash_bytes(const char* data, size_t size, uint64_t seed)
@@ -316,9 +315,9 @@ cdef class Intake:
 
     cdef bint _through(self, const Terms* t, int64_t mono_ns) noexcept nogil:
         cdef int64_t px = self.state.quotes.trigger_px(t.instrument, t.source, mono_ns)
-        if self.state.direction_of(t) == Direction.DOWN:
-            return 0 < px <= t.stop_px_e9 or self.state.fires_down(t.instrument, t.source, t.stop_px_e9)
-        return 0 < px and px >= t.stop_px_e9 or self.state.fires_up(t.instrument, t.source, t.stop_px_e9)
+        if direction_of(t) == Direction.DOWN:
+            return 0 < px <= t.stop_px_e9 or fires_down(self.state, t.instrument, t.source, t.stop_px_e9)
+        return 0 < px and px >= t.stop_px_e9 or fires_up(self.state, t.instrument, t.source, t.stop_px_e9)
 
     cdef int _check(self, uint32_t account, const Terms* t, const OrderRow* old, int64_t mono_ns, bint dry,
                     bint release=False) except 1:
@@ -426,13 +425,11 @@ cdef class Intake:
     cdef int64_t _cancel_row(self, uint32_t order, int reason) except? -100:
         cdef State s = self.state
         cdef OrderRow* row = &s.orders.rows[order]
-        cdef OrderEvent* ev
+        cdef OrderEvent* ev = s.begin(order)
         cdef uint64_t seq
-        if row.ord_status == OrdStatus.HELD and s.suspects and order in s.suspects:
-            return cancel_suspect(s, order, reason)
-        ev = s.begin(order)
+        cdef bint is_ours = row.ord_status == OrdStatus.HELD or (row.ord_status == OrdStatus.PENDING_NEW and row.stage == Stage.QUEUED)
         ev.reason = reason
-        if row.ord_status == OrdStatus.HELD or (row.ord_status == OrdStatus.PENDING_NEW and row.stage == Stage.QUEUED):
+        if not s.begin_doubt(order) and is_ours:
             ev.ord_status = OrdStatus.CANCELED
             ev.stage = Stage.STAGE_NONE
             ev.hold = Hold.HOLD_NONE

@@ -506,7 +506,7 @@ cdef class Reports:
         cdef OrderRow* row = self._row(order)
         cdef OrderEvent* ev
         self.state.wall_ns = wall_ns
-        if row.ord_status == OrdStatus.HELD or not is_allowed(row, Kind.IN_DOUBT_EV) or row.stage == Stage.IN_DOUBT:
+        if not is_allowed(row, Kind.IN_DOUBT_EV) or row.stage == Stage.IN_DOUBT:
             return 0
         ev = self.state.begin(order)
         ev.stage = Stage.IN_DOUBT

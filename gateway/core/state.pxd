@@ -1,7 +1,7 @@
 """The whole state of a shard: tables, counters, and the records that have not been handed to the journal yet."""
 from libc.stdint cimport int64_t, uint64_t, uint32_t, uint8_t
 from hotpath.checks cimport Gate
-from hotpath.enums cimport Hold, OrdStatus, Stage
+from hotpath.enums cimport Direction, Hold, OrdStatus, Side, Stage, TriggerKind
 from hotpath.orders cimport OrderRow, OrderTable
 from hotpath.quotes cimport QuoteTable
 from hotpath.records cimport HaltBody, InstrumentBody, OrderEvent, Terms
@@ -15,7 +15,7 @@ cpdef enum Op:
 
 cdef enum:
     NO_ROW = 0xFFFFFFFF
-    GROUP_ROWS_MAX = 500                     # orders in one atomic group, of two records at most: it must fit the smallest segment's half
+    GROUP_ROWS_MAX = 1000                    # records in one atomic group: it must fit the smallest segment's half
 
 cdef enum:
     SOURCES = 5                              # PriceSource values
@@ -75,15 +75,15 @@ cdef class State:
     cpdef uint64_t whole(self, uint64_t durable_seq) noexcept
     cpdef list take_effects(self, uint64_t durable_seq)
     cdef void told_together(self, uint64_t first) noexcept
-    cdef bint fires_down(self, uint32_t instrument, int source, int64_t stop_px_e9) noexcept nogil
-    cdef bint fires_up(self, uint32_t instrument, int source, int64_t stop_px_e9) noexcept nogil
-    cdef int direction_of(self, const Terms* terms) noexcept nogil
     cdef int _count(self, uint32_t account, uint64_t acct_seq) except -1
     cdef int _apply_order(self, int kind, const char* payload, Py_ssize_t size, int64_t wall_ns) except -1
     cdef int _reserve(self, OrderRow* row) except -1
     cdef int _watch(self, uint32_t order, OrderRow* row) except -1
     cdef int _apply_world(self, int kind, const char* payload, Py_ssize_t size, int64_t wall_ns) except -1
     cdef int _suspect(self) except -1
+    cdef bint begin_doubt(self, uint32_t order) except -1
+    cdef int _unreserve(self, OrderRow* row) except -1
+    cdef int _reserve_again(self, uint32_t order) except -1
     cdef int _list(self, const InstrumentBody* body) except -1
     cdef int _halt(self, const HaltBody* body, const char* tail, int64_t wall_ns) except -1
     cdef void _chain(self, uint32_t order, uint32_t account) noexcept nogil
@@ -95,3 +95,13 @@ cdef inline bint is_doubted(const OrderRow* row) noexcept nogil:
 
 cdef inline bint is_held(const OrderRow* row) noexcept nogil:                # rests here for a trigger
     return row.ord_status == OrdStatus.HELD and row.hold == Hold.HOLD_TRIGGER
+
+cdef inline int direction_of(const Terms* terms) noexcept nogil:             # a sell stop and a buy touch fire downwards
+    return Direction.DOWN if (terms.trigger == TriggerKind.STOP) == (terms.side == Side.SELL) else Direction.UP
+
+cdef inline bint fires_down(State s, uint32_t instrument, int source, int64_t stop_px_e9) noexcept nogil:
+    """Whether a price that waits for its turn to fire orders is at or below the stop."""
+    return 0 < s.fired_px[instrument * SOURCES + source].low_px_e9 <= stop_px_e9
+
+cdef inline bint fires_up(State s, uint32_t instrument, int source, int64_t stop_px_e9) noexcept nogil:
+    return 0 < stop_px_e9 <= s.fired_px[instrument * SOURCES + source].high_px_e9

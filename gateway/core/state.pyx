@@ -62,13 +62,9 @@ cdef class State:
         self.stops = TriggerIndex(instruments, orders)
         self.gate = Gate(self.quotes, accounts)
         self.names = Renderer(accounts, instruments)
-        self.accounts = {}
-        self.account_names = []
+        self.accounts, self.account_names = {}, []
         self.halts = HaltBook()
-        self.revisions = {}
-        self.batches = {}
-        self.suspects = {}
-        self.limit_versions = {}
+        self.revisions, self.batches, self.suspects, self.limit_versions = {}, {}, {}, {}
         self.history = bytes(16)
         self.acct_seqs = <uint64_t*>calloc(accounts, sizeof(uint64_t))
         self.out_capacity = 1 << 20
@@ -331,11 +327,7 @@ cdef class State:
         self.doubts -= was_doubted
         if kind == Kind.ACCEPTED:
             self._chain(ev.order, row.account)
-        if row.reserved_qty_e9:
-            self.gate.unreserve(row.account, row.terms.instrument, row.terms.side, row.reserved_qty_e9, row.reserved_px_e9,
-                                row.terms.reduce_only, row.reserved_resting)
-            row.reserved_qty_e9 = 0
-            row.reserved_resting = 0
+        self._unreserve(row)
         if kind == Kind.TRADE:
             if self.gate.fill(row.account, row.terms.instrument, row.terms.side, trade.last_qty_e9, trade.last_px_e9, trade.fee_e4):
                 raise ValueError(f"record {self.seq}: the position cannot take a fill of {trade.last_qty_e9} at {trade.last_px_e9}")
@@ -388,6 +380,13 @@ cdef class State:
         else:
             self.open_prev[after] = before
 
+    cdef int _unreserve(self, OrderRow* row) except -1:
+        if row.reserved_qty_e9:
+            self.gate.unreserve(row.account, row.terms.instrument, row.terms.side, row.reserved_qty_e9, row.reserved_px_e9,
+                                row.terms.reduce_only, row.reserved_resting)
+        row.reserved_qty_e9 = row.reserved_resting = 0
+        return 0
+
     cdef int _reserve(self, OrderRow* row) except -1:
         """Hold at the gate what may still fill: leaves under the largest terms that can be in force there, or what is owed.
 
@@ -396,6 +395,8 @@ cdef class State:
         cdef int64_t qty_e9 = row.owed_qty_e9
         cdef int64_t px = row.ref_px_e9
         cdef bint live = row.ord_status >= OrdStatus.PENDING_NEW and not is_done(row.ord_status)
+        if self.suspects and is_held(row) and <uint32_t>(row - self.orders.rows) in self.suspects:
+            live = True
         if is_planted(RESERVE_ON_ACKNOWLEDGEMENT) and row.ord_status == OrdStatus.PENDING_NEW:
             return 0
         if is_planted(FREE_ALL_ON_CANCEL) and row.ord_status == OrdStatus.CANCELED:
@@ -416,20 +417,6 @@ cdef class State:
             raise ValueError(f"record {self.seq}: the gate cannot hold {qty_e9} at {px}")
         return 0
 
-    cdef int direction_of(self, const Terms* terms) noexcept nogil:
-        """Which way the price must go: a sell stop and a buy touch fire downwards."""
-        if (terms.trigger == TriggerKind.STOP) == (terms.side == Side.SELL):
-            return Direction.DOWN
-        return Direction.UP
-
-    cdef bint fires_down(self, uint32_t instrument, int source, int64_t stop_px_e9) noexcept nogil:
-        """Whether a price that waits for its turn to fire orders is at or below the stop."""
-        cdef const FiredSpan* span = &self.fired_px[instrument * SOURCES + source]
-        return 0 < span.low_px_e9 <= stop_px_e9
-
-    cdef bint fires_up(self, uint32_t instrument, int source, int64_t stop_px_e9) noexcept nogil:
-        return 0 < stop_px_e9 <= self.fired_px[instrument * SOURCES + source].high_px_e9
-
     cdef int _watch(self, uint32_t order, OrderRow* row) except -1:
         """Keep the trigger index equal to the set of orders that are held for a trigger."""
         cdef bint wanted = is_held(row)
@@ -437,7 +424,7 @@ cdef class State:
             if wanted and self.stops.trigger_px(order) == row.terms.stop_px_e9:
                 return 0
             self.stops.disarm(order)
-        if wanted and self.stops.arm(order, row.terms.instrument, row.terms.source, self.direction_of(&row.terms),
+        if wanted and self.stops.arm(order, row.terms.instrument, row.terms.source, direction_of(&row.terms),
                                      row.terms.stop_px_e9) != 0:
             raise ValueError(f"order {order} cannot be armed at {row.terms.stop_px_e9}")
         return 0
@@ -472,21 +459,34 @@ cdef class State:
             self._suspect()
         elif kind == Kind.CLEARED:
             self.suspects.pop((<const ClearedBody*>payload).order, None)
+            self._reserve_again((<const ClearedBody*>payload).order)
         elif kind != Kind.STOPPED and kind != Kind.BROKER_ANOMALY:
             raise ValueError(f"record {self.seq} has the unknown kind {kind}: written by a newer version?")
         return 0
 
     cdef int _suspect(self) except -1:
         """The end before was not orderly: what is held for a trigger may have left, its firing lost."""
-        cdef uint32_t order
-        cdef uint32_t account
+        cdef uint32_t order, account
         for account in range(<uint32_t>len(self.account_names)):
             order = self.open_head[account]
             while order != NO_ROW:
                 if is_held(&self.orders.rows[order]):
                     self.suspects[order] = None
+                    self._reserve_again(order)
                 order = self.open_next[order]
         return 0
+
+    cdef int _reserve_again(self, uint32_t order) except -1:
+        self._unreserve(&self.orders.rows[order])
+        return self._reserve(&self.orders.rows[order])
+
+    cdef bint begin_doubt(self, uint32_t order) except -1:
+        """Whether the event begun is of a held order that may be at the broker: it cannot just end, it is in doubt then."""
+        cdef OrderEvent* ev = <OrderEvent*>self.scratch
+        if not (self.suspects and is_held(&self.orders.rows[order]) and order in self.suspects):
+            return False
+        ev.ord_status, ev.stage, ev.hold = OrdStatus.PENDING_NEW, Stage.IN_DOUBT, Hold.HOLD_NONE
+        return True
 
     def _name_history(self, bytes history):
         cdef int i

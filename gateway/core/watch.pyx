@@ -14,8 +14,7 @@ from hotpath.orders cimport OrderRow
 from hotpath.quotes cimport BACKWARD, BAD_VALUE, InstrumentRow
 from hotpath.records cimport *
 from hotpath.ticks cimport TICK_QUOTE, TICK_TRADE, Tick, TickParser
-from gateway.core.doubt cimport cancel_suspect
-from gateway.core.state cimport SOURCES, FiredSpan, State
+from gateway.core.state cimport OP_CANCEL, SOURCES, FiredSpan, State
 
 cdef enum:
     BATCH_MAX = 256                      # orders released in one turn of the loop
@@ -210,7 +209,7 @@ cdef class Watch:
         cdef TriggeredBody* body
         cdef Refused no
         if row.terms.reduce_only:
-            qty_e9 = min(qty_e9, s.gate.reducible_qty(row.account, row.terms.instrument, row.terms.side))
+            qty_e9 = min(qty_e9, s.gate.reducible_qty(row.account, row.terms.instrument, row.terms.side, row.reserved_qty_e9))
             qty_e9 -= qty_e9 % s.quotes.rows[row.terms.instrument].lot_e9
             if qty_e9 <= 0:
                 return self._flat(order)
@@ -219,6 +218,8 @@ cdef class Watch:
         rq.instrument = row.terms.instrument
         rq.qty_e9 = qty_e9
         rq.px_e9 = row.terms.px_e9
+        rq.old_qty_e9 = row.reserved_qty_e9              # a suspect has some
+        rq.old_px_e9 = row.reserved_px_e9 if row.reserved_qty_e9 else 0
         rq.mono_ns = mono_ns
         rq.side = row.terms.side
         rq.ord_type = row.terms.ord_type
@@ -256,15 +257,16 @@ cdef class Watch:
         return 0
 
     cdef int _flat(self, uint32_t order) except -1:
-        cdef OrderEvent* ev
-        if self.state.suspects and order in self.state.suspects:
-            cancel_suspect(self.state, order, Reason.FLAT)
+        cdef OrderEvent* ev = self.state.begin(order)
+        ev.reason = Reason.FLAT
+        if self.state.begin_doubt(order):
+            ev.pending = Pending.PENDING_CANCEL
+            self.state.commit(Kind.PENDING_CANCEL_EV, 0)
+            self.state.effect(OP_CANCEL, order)
             return 0
-        ev = self.state.begin(order)
         ev.ord_status = OrdStatus.CANCELED
         ev.hold = Hold.HOLD_NONE
         ev.leaves_qty_e9 = 0
-        ev.reason = Reason.FLAT
         self.state.commit(Kind.CANCELED_EV, sizeof(DoneBody))
         return 0
 

@@ -182,9 +182,9 @@ class Gate:
         row.open_orders += delta
         return 0
 
-    def reducible_qty_py(self, account: int, instrument: int, side: int) -> int:
+    def reducible_qty_py(self, account: int, instrument: int, side: int, own_qty_e9: int = 0) -> int:
         pair = self.pairs.get((account, instrument)) or Pair(account, instrument)
-        return max(-pair.signed_pos(side) - pair.open_reduce_qty(side), 0)
+        return max(-pair.signed_pos(side) - pair.open_reduce_qty(side) + own_qty_e9, 0)
 
     def best_resting(self, group: int, instrument: int, side: int) -> int:
         book = self.resting.get((group, instrument, side))

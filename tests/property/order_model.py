@@ -18,7 +18,7 @@ RECORD, REPEAT, MISFIT = "record", "repeat", "misfit"
 
 # What may happen to an order, by where it is; `restated` adopts a truth that its own story does not explain, any time.
 TABLE = {
-    "held": {"released", "triggered", "in_doubt", "canceled", "expired", "rejected", "replaced"},
+    "held": {"released", "triggered", "pending_cancel", "canceled", "expired", "rejected", "replaced"},
     "queued": {"sent", "new", "trade", "in_doubt", "rejected", "canceled", "expired", "replaced"},
     "sent": {"new", "trade", "in_doubt", "rejected", "canceled", "expired", "pending_cancel", "cancel_rejected",
              "pending_replace", "replace_rejected"},
@@ -131,7 +131,7 @@ class Order:
         """What may still fill: leaves under the largest terms that can be in force there, or what is owed."""
         if self.is_done:
             return self.owed_qty_e9
-        if self.place == "held":
+        if self.place == "held" and not self.is_suspect:
             return 0
         largest = max(self.terms.qty_e9, self.most_qty_e9 if self.asks else 0)
         return max(largest - self.cum_qty_e9, self.owed_qty_e9)
@@ -206,7 +206,6 @@ class Orders:
         order = self.orders[row]
         if order.is_suspect and order.place == "held":
             order.ord_status, order.stage, order.hold = "pending_new", "in_doubt", None
-            self._tell(order, "in_doubt")
         if order.is_ours:
             return self._end(order, "canceled", reason)
         order.pending = "cancel"
@@ -442,7 +441,7 @@ class Orders:
 
     def in_doubt(self, row: int) -> str:
         order = self.orders[row]
-        if order.place == "held" or not order.allows("in_doubt") or order.stage == "in_doubt":
+        if not order.allows("in_doubt") or order.stage == "in_doubt":
             return REPEAT
         order.stage = "in_doubt"
         return self._tell(order, "in_doubt")

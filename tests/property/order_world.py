@@ -260,8 +260,6 @@ class Pair:
         rows = []
         for event in self._new_events(move=False):
             row = self.twin.names[int(event["account"][1:]), event["cl_ord_id"]]
-            if row in rows:
-                continue  # the cancel of one that is in doubt: two events
             rows.append(row)
             self.twin.triggered(row, self._sendable(self.twin.orders[row]))
         assert sorted(rows) == due

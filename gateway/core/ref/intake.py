@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gateway.contracts.requests import PlaceItem, ReplaceItem, Trigger
-from gateway.core.ref.doubt import cancel_suspect
 from gateway.core.ref.state import GROUP_ROWS_MAX, OP_CANCEL, OP_REPLACE, OP_SUBMIT, State
 from hotpath.enums import (
     Control,
@@ -374,15 +373,14 @@ class Intake:
 
     def cancel_row(self, order: int, reason: int) -> int:
         state = self.state
-        if order in state.suspects and state.orders.rows[order].is_held:
-            return cancel_suspect(state, order, reason)
-        if state.orders.rows[order].is_ours:
+        doubt = state.doubt_of(order)
+        if state.orders.rows[order].is_ours and not doubt:
             event = state.event(
                 order, reason=reason, ord_status=OrdStatus.CANCELED, stage=Stage.STAGE_NONE, hold=Hold.HOLD_NONE,
                 pending=Pending.PENDING_NONE, leaves_qty_e9=0,
             )  # fmt: skip
             return state.commit(rec.CANCELED_EV, event, rec.pack(rec.DoneBody()))
-        event = state.event(order, reason=reason, pending=Pending.PENDING_CANCEL)
+        event = state.event(order, reason=reason, pending=Pending.PENDING_CANCEL, **doubt)
         seq = state.commit(rec.PENDING_CANCEL_EV, event)
         state.effect(OP_CANCEL, order)
         return seq

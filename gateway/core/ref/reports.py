@@ -383,7 +383,7 @@ class Reports:
         """It may or may not be at the broker: say so, keep its reservation, and ask."""
         row = self._row(order)
         self.state.wall_ns = wall_ns
-        if row.ord_status == OrdStatus.HELD or not row.is_allowed(rec.IN_DOUBT_EV) or row.stage == Stage.IN_DOUBT:
+        if not row.is_allowed(rec.IN_DOUBT_EV) or row.stage == Stage.IN_DOUBT:
             return 0
         return self._texts(rec.IN_DOUBT_EV, self.state.event(order, stage=Stage.IN_DOUBT), wall_ns, cause)
 

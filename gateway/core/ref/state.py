@@ -12,7 +12,7 @@ from collections import Counter, deque
 from typing import Any
 
 from gateway.core.ref import image
-from hotpath.enums import Direction, HaltLevel, HaltScope, OrdStatus, OrdType, Side, TriggerKind
+from hotpath.enums import Direction, HaltLevel, HaltScope, Hold, OrdStatus, OrdType, Side, Stage, TriggerKind
 from hotpath.ref import frame
 from hotpath.ref import records as rec
 from hotpath.ref.checks import Gate
@@ -25,7 +25,7 @@ from hotpath.wire import Renderer
 from risk.halts import HaltAction, HaltBook, HaltChange
 
 OP_SUBMIT, OP_CANCEL, OP_REPLACE = 1, 2, 3
-GROUP_ROWS_MAX = 500  # orders in one atomic group, of two records at most: it must fit the smallest segment's half
+GROUP_ROWS_MAX = 1000  # records in one atomic group: it must fit the smallest segment's half
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 PENDING_NEW, BUY, LIMIT = int(OrdStatus.PENDING_NEW), int(Side.BUY), int(OrdType.LIMIT)
 
@@ -233,7 +233,7 @@ class State:
             self.all_rows[row.account].append(ev.order)
         self._unreserve(row)
         self._book(kind, ev, row, payload)
-        self._reserve(row)
+        self._reserve(ev.order, row)
         if was_open and row.is_done:
             self.gate.count_open_py(row.account, -1)
             self.open_rows[row.account].remove(ev.order)
@@ -270,13 +270,13 @@ class State:
             )  # fmt: skip
             row.reserved_qty_e9 = row.reserved_resting = 0
 
-    def _reserve(self, row: OrderRow) -> None:
+    def _reserve(self, order: int, row: OrderRow) -> None:
         """Hold at the gate what may still fill: leaves under the largest terms in force there, or what is owed.
 
         While the order is open, what is owed is a part of leaves, or it is all that the broker's larger count says.
         """
         qty_e9, px_e9 = row.owed_qty_e9, row.ref_px_e9
-        is_live = row.ord_status >= PENDING_NEW and not row.is_done
+        is_live = (row.ord_status >= PENDING_NEW and not row.is_done) or (row.is_held and order in self.suspects)
         if is_live:
             qty_e9 = max(qty_e9, row.terms.order_qty_e9 - row.cum_qty_e9)
             if row.open_asks:
@@ -292,6 +292,16 @@ class State:
             bool(row.reserved_resting),
         ):  # fmt: skip
             raise ValueError(f"record {self.seq}: the gate cannot hold {qty_e9} at {px_e9}")
+
+    def _reserve_again(self, order: int) -> None:
+        self._unreserve(self.orders.rows[order])
+        self._reserve(order, self.orders.rows[order])
+
+    def doubt_of(self, order: int) -> dict[str, int]:
+        """What an event that would end a held order says of one that may be at the broker: it is in doubt then."""
+        if order not in self.suspects or not self.orders.rows[order].is_held:
+            return {}
+        return {"ord_status": OrdStatus.PENDING_NEW, "stage": Stage.IN_DOUBT, "hold": Hold.HOLD_NONE}
 
     def direction_of(self, terms: Terms) -> int:
         """Which way the price must go: a sell stop and a buy touch fire downwards."""
@@ -346,10 +356,13 @@ class State:
                 state.instrument, bool(state.is_open), bool(state.is_halted), bool(state.is_restricted)
             )
         elif kind == rec.SUSPECTED:  # the end before was not orderly: what is held may have left, its firing lost
-            for rows in self.open_rows:
-                self.suspects.update(dict.fromkeys(order for order in rows if self.orders.rows[order].is_held))
+            for order in [order for rows in self.open_rows for order in rows if self.orders.rows[order].is_held]:
+                self.suspects[order] = None
+                self._reserve_again(order)
         elif kind == rec.CLEARED:
-            self.suspects.pop(int.from_bytes(payload, "little"), None)
+            order = int.from_bytes(payload, "little")
+            self.suspects.pop(order, None)
+            self._reserve_again(order)
         elif kind == rec.BROKEN_EARLY:
             body = rec.read(rec.BrokenEarlyBody, payload, 0)
             self.orders.break_early(body.order, body.exec_id[: body.exec_size])

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from gateway.core.ref.doubt import cancel_suspect
-from gateway.core.ref.state import State
-from hotpath.enums import Control, Hold, OrdStatus, PriceSource, Reason, Stage
+from gateway.core.ref.state import OP_CANCEL, State
+from hotpath.enums import Control, Hold, OrdStatus, Pending, PriceSource, Reason, Stage
 from hotpath.ref import records as rec
 from hotpath.ref.quotes import BACKWARD, BAD_VALUE
 from hotpath.ref.ticks import TICK_QUOTE, TICK_TRADE, TickParser
@@ -150,11 +149,11 @@ class Watch:
     def _release(self, order: int, firing: Firing, mono_ns: int) -> None:
         """The checks of a release, then the record; the order goes to the broker in this very turn."""
         state = self.state
-        terms = state.orders.rows[order].terms
-        account = state.orders.rows[order].account
-        qty_e9 = terms.order_qty_e9
+        row = state.orders.rows[order]
+        terms, account = row.terms, row.account
+        qty_e9, own_qty_e9 = terms.order_qty_e9, row.reserved_qty_e9  # a suspect has some
         if terms.reduce_only:
-            qty_e9 = min(qty_e9, state.gate.reducible_qty_py(account, terms.instrument, terms.side))
+            qty_e9 = min(qty_e9, state.gate.reducible_qty_py(account, terms.instrument, terms.side, own_qty_e9))
             qty_e9 -= qty_e9 % state.quotes.rows[terms.instrument].lot_e9
             if qty_e9 <= 0:
                 self._end_flat(order)
@@ -162,7 +161,7 @@ class Watch:
         verdict = state.gate.check_py(
             account=account, instrument=terms.instrument, qty_e9=qty_e9, px_e9=terms.px_e9, mono_ns=mono_ns,
             side=terms.side, ord_type=terms.ord_type, reduce_only=bool(terms.reduce_only), stp=terms.stp,
-            is_release=True,
+            is_release=True, old_qty_e9=own_qty_e9, old_px_e9=row.reserved_px_e9 if own_qty_e9 else 0,
         )  # fmt: skip
         event = state.event(
             order, ord_status=OrdStatus.PENDING_NEW, stage=Stage.QUEUED, hold=Hold.HOLD_NONE, leaves_qty_e9=qty_e9
@@ -181,8 +180,10 @@ class Watch:
 
     def _end_flat(self, order: int) -> None:
         """Bound to reduce, and there is no position left that it could."""
-        if order in self.state.suspects:
-            cancel_suspect(self.state, order, Reason.FLAT)
+        if doubt := self.state.doubt_of(order):
+            event = self.state.event(order, reason=Reason.FLAT, pending=Pending.PENDING_CANCEL, **doubt)
+            self.state.commit(rec.PENDING_CANCEL_EV, event)
+            self.state.effect(OP_CANCEL, order)
             return
         event = self.state.event(
             order, ord_status=OrdStatus.CANCELED, hold=Hold.HOLD_NONE, leaves_qty_e9=0, reason=Reason.FLAT

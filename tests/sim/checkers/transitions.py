@@ -26,15 +26,12 @@ TABLE: dict[int, tuple[tuple[OrdStatus, ...], tuple[OrdStatus, ...]]] = {
     Kind.PENDING_REPLACE_EV: (AT_BROKER, AT_BROKER),
     Kind.REPLACED: (OPEN, OPEN),
     Kind.REPLACE_REJECTED: (AT_BROKER, AT_BROKER),
-    Kind.PENDING_CANCEL_EV: (AT_BROKER, AT_BROKER),
+    Kind.PENDING_CANCEL_EV: ((S.HELD, *AT_BROKER), AT_BROKER),  # held: a suspect
     Kind.CANCELED_EV: (OPEN, (S.CANCELED,)),
     Kind.CANCEL_REJECTED: (AT_BROKER, AT_BROKER),
     Kind.EXPIRED_EV: (OPEN, (S.EXPIRED,)),
     Kind.REJECTED_EV: (OPEN, (S.REJECTED,)),
-    Kind.IN_DOUBT_EV: (
-        (S.HELD, S.PENDING_NEW),
-        (S.PENDING_NEW,),
-    ),  # held: a suspect is canceled
+    Kind.IN_DOUBT_EV: ((S.PENDING_NEW,), (S.PENDING_NEW,)),
     Kind.REQUEUED: ((S.PENDING_NEW,), (S.HELD, S.PENDING_NEW)),
     Kind.RESTATED: ((*OPEN, *DONE), (*AT_BROKER, *DONE)),
     Kind.TRADE_CANCELED: ((*AT_BROKER, *DONE), (S.NEW, S.PARTIALLY_FILLED, *DONE)),

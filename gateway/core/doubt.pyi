@@ -1,1 +1,0 @@
-"""Types of gateway.core.doubt: nothing of it is called from Python."""
