@@ -280,7 +280,7 @@ class SimBrokerOptions(Section, frozen=True):
     horizon_ms: Annotated[
         int,
         about(
-            "How long after its hand-over the venue may not find an order, the way there included: absent only after that.",
+            "How long after its hand-over the venue may not find an order, its way there included.",
             "ms",
             ge=0,
             le=600_000,
