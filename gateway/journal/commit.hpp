@@ -387,8 +387,18 @@ class Commit {
 
     // ---- commit thread -----------------------------------------------------------------------------------------------
 
+    // Under a real-time scheduler one above the loop: every order waits for this thread, and it seldom runs for long.
+    static void lead() {
+        int policy = 0;
+        sched_param at{};
+        if (pthread_getschedparam(pthread_self(), &policy, &at) != 0 || (policy != SCHED_FIFO && policy != SCHED_RR)) return;
+        if (at.sched_priority < sched_get_priority_max(policy)) ++at.sched_priority;
+        pthread_setschedparam(pthread_self(), policy, &at);  // not allowed: it stays where the loop is
+    }
+
     void run() {
         if (!device.strands) ::prctl(PR_SET_TIMERSLACK, 1);  // a gap that ends 50 us late would be a quarter of a commit
+        if (!device.strands) lead();
         want(file_segment_ + kAhead);
         while (Half* batch = next_batch()) {
             int64_t cut = batch->split >= 0 ? batch->split : batch->size;

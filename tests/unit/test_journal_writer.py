@@ -223,3 +223,21 @@ def test_options_out_of_range_are_refused(tmp_path: Path) -> None:
     for options in ({"segment_bytes": 5000}, {"buffer_bytes": 8}, {"syncs_per_s_max": 0}):
         with pytest.raises(ValueError, match="bad journal options"):
             open_writer(tmp_path, **options)
+
+
+def test_under_a_real_time_scheduler_the_commit_thread_comes_before_the_loop(tmp_path: Path) -> None:
+    """Every order waits for it: what else is in that class on its core must not keep it waiting."""
+    before = set(os.listdir("/proc/self/task"))
+    try:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(7))
+    except PermissionError:
+        pytest.skip("a real-time scheduler is not permitted here")
+    try:
+        with writing(tmp_path) as writer:
+            writer.submit(run_of([1]), 1)
+            Waiter(writer).wait(1)
+            threads = set(os.listdir("/proc/self/task")) - before
+            found = sorted(os.sched_getparam(int(thread)).sched_priority for thread in threads)
+        assert found == [7, 8]  # who prepares segments stays where the loop is
+    finally:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
