@@ -434,9 +434,17 @@ class Router:
         if type(report) is ReportTradeCanceled and self.engine.views.status(order)[0] == OrdStatus.FILLED:
             self.unheard.start((order,))  # its quantity was never full, perhaps: it may work there
             self.doubt(order)
+        if self.replaces:
+            self._tidy_line(order)
         if order in self.cancels and self.is_open and self.engine.views.status(order)[1] != Stage.IN_DOUBT:
             del self.cancels[order]  # it waited for this word
             self._cancel(order)
+
+    def _tidy_line(self, order: int) -> None:
+        """A replace that waits for this word, or that the order's end has made moot."""
+        if order in self.replaces and self.is_open:
+            self.replaces.remove(order)
+            self._replace(order)
 
     def _in_force(self, order: int, report: ReportTrade, wall: int) -> None:
         """A fill under the id of a revision says that it is in force there, though the broker's word of it is late.

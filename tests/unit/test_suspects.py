@@ -218,3 +218,16 @@ def test_a_fill_under_a_larger_revision_says_that_it_is_in_force(rig: Rig) -> No
         msgspec.structs.replace(fill, exec_id=b"X2", last_qty_e9=3 * E9, cum_qty_e9=19 * E9, leaves_qty_e9=0)
     )
     assert rig.status(order) == OrdStatus.FILLED
+
+
+def test_a_replace_in_line_goes_when_its_order_has_ended(rig: Rig) -> None:
+    """It stayed in the line, and was shown as queued, until something else made the line move."""
+    order = rig.place("a", qty="6")
+    rig.sync()
+    rig.new(order)
+    rig.replace("a", 2, qty="9")
+    rig.engine.halts.set(HaltScope.GLOBAL, 0, HaltLevel.REDUCE_ONLY, actor="ops", reason="test", keep_protective=True)
+    rig.sync()
+    assert rig.engine.router.waiting == 1
+    rig.engine.on_report(ReportCanceled(order=order, rev=1, venue_ns=9, raw=b"", cum_qty_e9=0))
+    assert rig.engine.router.waiting == 0

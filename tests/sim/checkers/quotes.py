@@ -26,7 +26,8 @@ class Quotes:
         self.disturbed_ns = -1  # until when a frame may have been read later than it was sent
 
     def on_lives(self, item: Lived) -> None:
-        self.disturbed_ns = item.at_ns + max(0, item.by_ns)
+        stood_ns = 0 if item.what == "jump" else max(0, item.by_ns)
+        self.disturbed_ns = max(self.disturbed_ns, item.at_ns + stood_ns)
 
     def on_change(self, change: Change) -> None:
         if change.record.kind != Kind.TRIGGERED or change.order is None:
@@ -35,7 +36,7 @@ class Quotes:
         symbol, source = self.judge.journal.symbols[change.order.instrument], rest[10]
         waited_ns = self.judge.world.node.clock.wall_ns() - change.record.wall_ns  # for room in the journal's buffer
         at_ns = change.record.at_ns - max(0, waited_ns)
-        if change.record.at_ns > self.disturbed_ns > at_ns:
+        if change.record.at_ns >= self.disturbed_ns > at_ns:
             return  # the clock was moved meanwhile
         limit_ns = next(i.max_age_ms for i in self.judge.world.config.instruments if i.symbol == symbol) * MS
         faults = set()
