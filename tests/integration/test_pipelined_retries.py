@@ -81,7 +81,7 @@ def test_a_subscription_begins_with_its_sync_behind_answers_under_way(pipe: Pipe
             client.say("subscribe")
             sync = await client.frame("sync")
             await client.frame("live")
-            client.say("unsubscribe")
+            await client.answer(client.say("unsubscribe"))
             for turn in range(20):
                 since = len(client.frames)
                 client.say("place", **order(f"d{turn}"))
@@ -93,6 +93,6 @@ def test_a_subscription_begins_with_its_sync_behind_answers_under_way(pipe: Pipe
                     f for f in client.frames[since:] if f["t"] in ("sync", "live") or ("seq" in f and "re" not in f)
                 ]
                 assert told[0]["t"] == "sync"
-                client.say("unsubscribe")
+                await client.answer(client.say("unsubscribe"))  # an event of before is none of the next
 
     pipe.run(go())
