@@ -408,13 +408,13 @@ cdef class State:
                 px = max(px, row.ask_most_px_e9)
         if qty_e9 <= 0:
             return 0
-        row.reserved_qty_e9 = qty_e9
-        row.reserved_px_e9 = px
+        row.reserved_qty_e9, row.reserved_px_e9, row.reserved_side = qty_e9, px, row.terms.side
         row.reserved_resting = live and row.terms.ord_type == OrdType.LIMIT
-        row.reserved_side = row.terms.side
         if self.gate.reserve(row.account, row.terms.instrument, row.terms.side, qty_e9, px, row.terms.reduce_only,
                              row.reserved_resting):
-            raise ValueError(f"record {self.seq}: the gate cannot hold {qty_e9} at {px}")
+            if not is_held(row):
+                raise ValueError(f"record {self.seq}: the gate cannot hold {qty_e9} at {px}")
+            row.reserved_qty_e9 = row.reserved_resting = 0       # a suspect beyond all numbers must not stop a start
         return 0
 
     cdef int _watch(self, uint32_t order, OrderRow* row) except -1:

@@ -1,4 +1,4 @@
-"""Stops that may have left before a crash, and answers that come late: each found by reading, and shown here."""
+"""Stops that may have left before a crash, and answers that come late: what must hold of them, each once broken."""
 
 from __future__ import annotations
 
@@ -231,3 +231,22 @@ def test_a_replace_in_line_goes_when_its_order_has_ended(rig: Rig) -> None:
     assert rig.engine.router.waiting == 1
     rig.engine.on_report(ReportCanceled(order=order, rev=1, venue_ns=9, raw=b"", cum_qty_e9=0))
     assert rig.engine.router.waiting == 0
+
+
+def test_stops_that_no_book_could_hold_together_stop_no_start() -> None:
+    """Each was accepted alone; all of them as if they had left are more than a position can be: no start came of it."""
+    rig = Rig()
+    World(rig.state).set_limits(
+        0, LIMITS | {"max_order_qty_e9": 2 * 10**18, "max_order_notional_e4": 10**17}, 2, WALL_NS
+    )
+    rig.sync()
+    rig.up()
+    for number in range(12):
+        rig.place(f"s{number}", stop="98", qty="1000000000")
+    rig.sync()
+    rig = restarted(rig)
+    rig.sync()
+    assert len(rig.state.suspects) == 12
+    for order in list(rig.state.suspects):
+        rig.engine.world.clear(order, rig.clock.wall)
+    assert not any(rig.engine.views.order(order)["reserved_qty_e9"] for order in range(12))

@@ -291,7 +291,9 @@ class State:
             row.account, row.terms.instrument, row.terms.side, qty_e9, px_e9, bool(row.terms.reduce_only),
             bool(row.reserved_resting),
         ):  # fmt: skip
-            raise ValueError(f"record {self.seq}: the gate cannot hold {qty_e9} at {px_e9}")
+            if not row.is_held:
+                raise ValueError(f"record {self.seq}: the gate cannot hold {qty_e9} at {px_e9}")
+            row.reserved_qty_e9 = row.reserved_resting = 0  # a suspect beyond all numbers must not stop a start
 
     def _reserve_again(self, order: int) -> None:
         self._unreserve(self.orders.rows[order])
