@@ -20,7 +20,7 @@ from tests.sim.tally import FaultList
 class Plant:
     """One planted bug.
 
-    noticed_by: invariants any of which must be the first of its seed to notice it; `drift`: two runs of one seed differ.
+    noticed_by: invariants, one of which must be the first of its seed to notice; `drift`: two runs of one seed differ.
     budget: seeds within which that must happen. about: what the bug is.
     faults, orders: of the steered workload; None: what each seed draws. core: `twice` runs each seed two times.
     """
