@@ -86,6 +86,7 @@ class Readings:
     sessions: Mapping[str, int]  # state: authenticated, waiting
     queues: Mapping[str, int]  # name: entries waiting
     blind_instruments: int = 0  # with stops that nobody can judge now
+    unpriced_instruments: int = 0  # without a fresh reference price: market orders are refused
     unguarded_ns: int = 0
     halts: Mapping[str, int] = field(default_factory=dict)  # scope: kill switches in force
     loop_lag: Distribution | None = None
@@ -190,6 +191,10 @@ def _market(now: Readings) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "backstay_blind_instruments", "Instruments with resting stops and data beyond its limit.",
         value=now.blind_instruments,
+    )  # fmt: skip
+    yield GaugeMetricFamily(
+        "backstay_unpriced_instruments", "Instruments without a fresh reference price: no market order is taken.",
+        value=now.unpriced_instruments,
     )  # fmt: skip
     yield CounterMetricFamily(
         "backstay_unguarded_seconds", "Time in which resting stops were not watched, all instruments together.",

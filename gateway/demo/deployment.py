@@ -9,16 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 from gateway.child import Child, command
 from gateway.config import Config, load
 from gateway.demo.control import VenueControl
 from gateway.venue import ADMIN_KEY, ADMIN_SECRET_FILE
 
+if TYPE_CHECKING:
+    from gateway.commands.rest_client import RestClient
+
 HOST = "127.0.0.1"
 LEDGER = "venue.ledger"
 LOG = "processes.log"
+UNPRICED = "backstay_unpriced_instruments"
 OPS_KEYS = ("ops-1", "ops-2")
 # Accounts that may do much: a demonstration and its tests are bounded by what they try, not by their limits.
 LIMITS = """[accounts.limits]
@@ -214,14 +218,25 @@ class Deployment:
         return VenueControl(HOST, self.order_port, ADMIN_KEY, secret_file)
 
     async def settled(self, timeout_s: float = 10.0) -> None:
-        """Wait until the gateway takes orders and has market data."""
-        from gateway.commands.rest_client import RestClient, RestRefused
+        """Wait until the gateway takes orders and has a price of all that the venue makes prices of."""
+        from gateway.commands.rest_client import RestClient
 
+        made = set(self.config().venue.symbols) or {name for name, _, _ in self.plan.symbols}
         async with RestClient(self.http_url, key="", secret=self.secret(OPS_KEYS[0])) as rest:
             async with asyncio.timeout(timeout_s):
                 while True:
-                    try:
-                        await rest.probe("/readyz")
+                    if await self._is_settled(rest, len(self.plan.symbols) - len(made)):
                         return
-                    except RestRefused:
-                        await asyncio.sleep(0.05)
+                    await asyncio.sleep(0.05)
+
+    @staticmethod
+    async def _is_settled(rest: RestClient, unpriced: int) -> bool:
+        """A feed is fresh from its first frame on, whichever instrument that is of: the prices are asked for apart."""
+        from gateway.commands.rest_client import RestRefused
+
+        try:
+            await rest.probe("/readyz")
+        except RestRefused:
+            return False
+        page = await rest.text("/metrics")
+        return any(line == f"{UNPRICED} {unpriced}.0" for line in page.splitlines())

@@ -48,6 +48,7 @@ def take(gateway: Gateway, version: str) -> Readings:
             "expiries": len(engine.expiries),
         },
         blind_instruments=len(engine.guard.blind),
+        unpriced_instruments=_unpriced(gateway),
         unguarded_ns=engine.guard.unguarded_ns,
         halts=Counter(SCOPE_NAMES[halt.scope] for halt in state.halts.active()),
         loop_lag=gateway.loop_lag,
@@ -99,6 +100,11 @@ def _feeds(gateway: Gateway) -> dict[str, FeedReading]:
             faults={} if found else _faults(gateway, health.ignored_frames),
         )
     return found
+
+
+def _unpriced(gateway: Gateway) -> int:
+    quotes, now = gateway.shard.state.quotes, gateway.clock.mono_ns()
+    return sum(quotes.reference(row, now) == 0 for row in range(quotes.count))
 
 
 def _faults(gateway: Gateway, ignored: int) -> dict[str, int]:

@@ -55,6 +55,7 @@ READINGS = Readings(
     ),
     sessions={"authenticated": 2, "waiting": 1},
     queues={"router": 8},
+    unpriced_instruments=12,
     loop_lag=FakeHistogram([1_000]),
 )
 
@@ -88,6 +89,7 @@ def test_counts_carry_their_labels() -> None:
     assert found["backstay_queue_depth", ("router",)] == 8
     assert found["backstay_build", ("paper", "3", "0.1.0")] == 1
     assert found["backstay_resting_stops", ()] == 100_000
+    assert found["backstay_unpriced_instruments", ()] == 12
 
 
 def test_feed_that_never_spoke_is_infinitely_old() -> None:
