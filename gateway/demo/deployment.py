@@ -221,11 +221,12 @@ class Deployment:
         """Wait until the gateway takes orders and has a price of all that the venue makes prices of."""
         from gateway.commands.rest_client import RestClient
 
-        made = set(self.config().venue.symbols) or {name for name, _, _ in self.plan.symbols}
+        config = self.config()
+        unmade = len(config.instruments) - len(config.venue.symbols) if config.venue.symbols else 0
         async with RestClient(self.http_url, key="", secret=self.secret(OPS_KEYS[0])) as rest:
             async with asyncio.timeout(timeout_s):
                 while True:
-                    if await self._is_settled(rest, len(self.plan.symbols) - len(made)):
+                    if await self._is_settled(rest, unmade):
                         return
                     await asyncio.sleep(0.05)
 
