@@ -53,14 +53,23 @@ cpdef enum:
     EXEC_ID_MAX = 48
     TEXT_MAX = 240
 
-cdef struct Terms:                       # 80 bytes
+cdef struct Terms:                       # 160 bytes
     int64_t order_qty_e9
     int64_t px_e9                        # 0 = market
-    int64_t stop_px_e9                   # 0 = no trigger
+    int64_t stop_px_e9                   # 0 = no trigger price; of a trailing stop: where it becomes active
     int64_t collar_bps_e9                # 0 = the account's
     int64_t expire_ns                    # gtd and the end of a day order, 0 = none
     int64_t max_queue_ns                 # -1 = no limit
     int64_t max_age_ns                   # 0 = the instrument's
+    int64_t trail_e9                     # distance of a trailing stop, by trail_unit
+    int64_t limit_offset_e9              # a trailing stop's limit beyond its stop, where has_limit_offset
+    int64_t gain_e9                      # break-even: how far ahead the price must be, by gain_unit; 0 = none
+    int64_t plus_e9                      # break-even: beyond the parent's price
+    int64_t at_ns                        # time trigger: wall clock, 0 = none
+    int64_t after_ns                     # time trigger: since it was armed, 0 = none
+    int64_t confirm_ns                   # for so long the condition must hold, 0 = none
+    uint32_t confirm_ticks               # for so many qualifying updates; 0 and 1 = the first
+    uint32_t parent                      # order row + 1 of `after`, 0 = none
     uint32_t instrument
     uint32_t origin                      # 0 api, 1 external
     uint8_t side
@@ -73,7 +82,12 @@ cdef struct Terms:                       # 80 bytes
     uint8_t reduce_only
     uint8_t fire_through                 # if_through: 0 reject, 1 fire
     uint8_t rearm_missed                 # on_missed: 0 fire, 1 rearm
-    uint8_t pad[6]
+    uint8_t trail_unit                   # 0 amount, 1 bps
+    uint8_t gain_unit                    # 0 amount, 1 bps
+    uint8_t has_limit_offset
+    uint8_t when_full                    # `after.on`: 0 from the first fill on, 1 only when filled
+    uint8_t placement                    # 0 gateway, 1 broker, 2 both
+    uint8_t pad
 
 cdef struct OrderEvent:                  # 88 bytes: the order after the event
     uint64_t acct_seq

@@ -11,8 +11,9 @@ from hotpath.checks cimport PairRow
 from hotpath.enums cimport *
 from hotpath.orders cimport OrderRow, is_done
 from hotpath.records cimport *
-from gateway.core.intake cimport Intake, Refusal
+from gateway.core.intake cimport Intake
 from gateway.core.state cimport State
+from gateway.core.terms cimport Refusal
 
 cdef enum:
     PLACE = 0

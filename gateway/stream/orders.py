@@ -9,7 +9,7 @@ import structlog
 from gateway.contracts import notices
 from gateway.contracts import requests as asked
 from gateway.contracts.messages import BATCH_ITEMS_MAX
-from gateway.core.intake import Refusal
+from gateway.core.terms import Refusal
 from gateway.stream import answers
 from hotpath.enums import Reason
 from risk.catalogue import explain, retry_of

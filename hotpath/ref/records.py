@@ -32,11 +32,20 @@ class Terms:
 
     order_qty_e9: int = 0
     px_e9: int = 0  # 0 = market
-    stop_px_e9: int = 0  # 0 = no trigger
+    stop_px_e9: int = 0  # 0 = no trigger price; of a trailing stop: where it becomes active
     collar_bps_e9: int = 0  # 0 = the account's
     expire_ns: int = 0  # gtd and the end of a day order, 0 = none
     max_queue_ns: int = 0  # -1 = no limit
     max_age_ns: int = 0  # 0 = the instrument's
+    trail_e9: int = 0  # distance of a trailing stop, by trail_unit
+    limit_offset_e9: int = 0  # a trailing stop's limit beyond its stop, where has_limit_offset
+    gain_e9: int = 0  # break-even: how far ahead the price must be, by gain_unit; 0 = none
+    plus_e9: int = 0  # break-even: beyond the parent's price
+    at_ns: int = 0  # time trigger: wall clock, 0 = none
+    after_ns: int = 0  # time trigger: since it was armed, 0 = none
+    confirm_ns: int = 0  # for so long the condition must hold, 0 = none
+    confirm_ticks: int = 0  # for so many qualifying updates; 0 and 1 = the first
+    parent: int = 0  # order row + 1 of `after`, 0 = none
     instrument: int = 0
     origin: int = 0  # 0 api, 1 external
     side: int = 0
@@ -49,13 +58,14 @@ class Terms:
     reduce_only: int = 0
     fire_through: int = 0  # if_through: 0 reject, 1 fire
     rearm_missed: int = 0  # on_missed: 0 fire, 1 rearm
+    trail_unit: int = 0  # 0 amount, 1 bps
+    gain_unit: int = 0  # 0 amount, 1 bps
+    has_limit_offset: int = 0
+    when_full: int = 0  # `after.on`: 0 from the first fill on, 1 only when filled
+    placement: int = 0  # 0 gateway, 1 broker, 2 both
 
     def pack(self) -> bytes:
-        return _TERMS.pack(
-            self.order_qty_e9, self.px_e9, self.stop_px_e9, self.collar_bps_e9, self.expire_ns, self.max_queue_ns,
-            self.max_age_ns, self.instrument, self.origin, self.side, self.ord_type, self.tif, self.extended,
-            self.trigger, self.source, self.stp, self.reduce_only, self.fire_through, self.rearm_missed,
-        )  # fmt: skip
+        return _TERMS.pack(*(getattr(self, name) for name in _TERMS_NAMES))
 
 
 class OrderEvent(NamedTuple):
@@ -259,7 +269,8 @@ class InstrumentStateBody(NamedTuple):
     is_restricted: int
 
 
-_TERMS = Struct("<7q2I10B6x")
+_TERMS = Struct("<14q4I15Bx")
+_TERMS_NAMES = tuple(Terms.__slots__)
 LIMITS = Struct("<11q")
 LAYOUTS: dict[Callable[..., Any], Struct] = {
     OrderEvent: Struct("<Q2I3qI7B37s"),

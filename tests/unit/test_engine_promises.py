@@ -9,8 +9,8 @@ import pytest
 
 from brokers.ports import ReportState
 from gateway.contracts.requests import PlaceItem, Trigger
-from gateway.core.intake import Refusal
 from gateway.core.state import State
+from gateway.core.terms import Refusal
 from gateway.core.views import Views
 from hotpath.enums import HaltLevel, HaltScope, OrdStatus
 from hotpath.fixed import from_e9, to_e9

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from gateway.contracts.requests import Confirm, PlaceItem, ReplaceItem, Trail, Trigger
-from gateway.core.intake import Refusal
+from gateway.core.terms import Refusal
 from gateway.core.world import World
 from hotpath.enums import PriceSource
 from tests.property.order_world import E9, LIMITS, Pair

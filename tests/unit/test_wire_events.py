@@ -58,7 +58,8 @@ def terms(**changes: int) -> bytes:
         "rearm": 0,
         **changes,
     }
-    return struct.pack("<7q2I10B6x", *t.values())
+    values = list(t.values())
+    return struct.pack("<7q7q2I2I10B6x", *values[:7], *[0] * 9, *values[7:])
 
 
 def order_event(body: bytes = b"", **changes: int) -> bytes:

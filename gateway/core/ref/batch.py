@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.contracts.requests import CancelItem, PlaceItem, ReplaceItem
-from gateway.core.ref import intake as asked
-from gateway.core.ref.intake import REQUEST, Intake, Refused, Repeated
+from gateway.core.ref import terms as asked
+from gateway.core.ref.intake import REQUEST, Intake, Repeated
 from gateway.core.ref.state import State
+from gateway.core.ref.terms import Refused
 from hotpath.enums import OrdStatus, OrdType, Pending, Stage
 from hotpath.ref import records as rec
 from hotpath.ref.ledger import Pair
