@@ -1,4 +1,4 @@
-"""Payloads of the journal: one struct for each record kind, little endian, naturally aligned, version 1.
+"""Payloads of the journal: one struct for each record kind, little endian, naturally aligned, version 2.
 
 An order event states the order's whole condition after it (`OrderEvent`), then what is special to its kind. So an event can be
 rendered, and applied, from its record alone. Variable text follows the fixed part as a tail of the sizes that the part names.
@@ -46,14 +46,14 @@ cpdef enum Kind:
     GUARD_EV = 63
 
 cpdef enum:
-    PAYLOAD_VERSION = 1
+    PAYLOAD_VERSION = 2
     CL_ORD_ID_MAX = 36
     BROKER_ID_MAX = 24
     BROKER_ORDER_ID_MAX = 40
     EXEC_ID_MAX = 48
     TEXT_MAX = 240
 
-cdef struct Terms:                       # 160 bytes
+cdef struct Terms:                       # 144 bytes
     int64_t order_qty_e9
     int64_t px_e9                        # 0 = market
     int64_t stop_px_e9                   # 0 = no trigger price; of a trailing stop: where it becomes active

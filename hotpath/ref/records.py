@@ -1,6 +1,6 @@
 """Twin of hotpath.records: the payloads of the journal as named tuples, and the one place that knows their bytes.
 
-Little endian, naturally aligned, version 1. An order event is an `OrderEvent`, then what is special to its kind, then
+Little endian, naturally aligned, version 2. An order event is an `OrderEvent`, then what is special to its kind, then
 texts whose sizes that part names.
 """
 
@@ -12,7 +12,7 @@ from struct import Struct
 from typing import Any, NamedTuple, TypeVar
 
 Body = TypeVar("Body")
-PAYLOAD_VERSION = 1
+PAYLOAD_VERSION = 2
 BROKER_ORDER_ID_MAX = 40  # bytes
 EXEC_ID_MAX = 48
 TEXT_MAX = 240

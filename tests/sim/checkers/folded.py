@@ -15,7 +15,7 @@ from hotpath.records import Kind
 from tests.sim.history import Record
 
 EVENT = struct.Struct("<QIIqqqIBBBBBBB37s")  # OrderEvent, 88 bytes
-TERMS = struct.Struct("<qqqqqqqIIBBBBBBBBBB6x")  # Terms, 80 bytes
+TERMS = struct.Struct("<14q4I15Bx")  # Terms, 144 bytes
 TRADE = struct.Struct("<qqqqqqBB6x48s")
 BROKEN = struct.Struct("<qqqqqB7x48s")
 TRIGGERED = struct.Struct("<qqqqqqqqqqQBB")
@@ -132,8 +132,8 @@ class Journal:
         if kind == Kind.ACCEPTED:
             terms = TERMS.unpack_from(data, EVENT.size)
             self.orders[row] = Folded(
-                row, account, name[:size].decode(), terms[7], terms[9], terms[0], terms[1], terms[2], terms[14],
-                terms[13], terms[16], terms[4], record.at_ns, record.wall_ns, FLAT_STATE,
+                row, account, name[:size].decode(), terms[16], terms[18], terms[0], terms[1], terms[2], terms[23],
+                terms[22], terms[25], terms[4], record.at_ns, record.wall_ns, FLAT_STATE,
             )  # fmt: skip
             self.names[account, self.orders[row].name] = self.orders[row]
         order = self.orders[row]
