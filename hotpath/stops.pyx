@@ -23,7 +23,8 @@ cdef extern from "hotpath/src/triggers.hpp" namespace "backstay" nogil:
     Core* create "backstay::Triggers::create"(TriggerLine* lines, uint32_t instruments, uint32_t handles) noexcept
     uint64_t loop "backstay::check_loop"(const TriggerLine* lines, uint32_t instruments, uint32_t instrument, int source,
                                          int64_t px, uint64_t n) noexcept
-    uint64_t churn "backstay::churn_loop"(Triggers* core, uint32_t count, uint32_t instrument, int source, int direction,
+    uint64_t churn "backstay::churn_loop"(Triggers* core, uint32_t first, uint32_t step, uint32_t count, uint64_t n) noexcept
+    uint64_t climb "backstay::climb_loop"(Triggers* core, uint32_t instrument, int source, int64_t px, int64_t step,
                                           uint64_t n) noexcept
 
 cdef enum:
@@ -167,8 +168,15 @@ cdef class TriggerIndex:
         """n checks in a compiled loop; returns how many fired (for benchmarks)."""
         return loop(self.lines, self.instruments, instrument, source, px_e9, n)
 
-    def churn_loop(self, uint32_t count, uint32_t instrument, int source, int direction, uint64_t n):
-        """n times, one of the first `count` handles is disarmed and armed again; returns failures (for benchmarks)."""
-        if not 0 < count <= self.handles:
-            raise ValueError(f"count out of range: {count}")
-        return churn(self.impl, count, instrument, source, direction, n)
+    def churn_loop(self, uint32_t first, uint32_t step, uint32_t count, uint64_t n):
+        """n times, one of the handles first, first + step, ... (count of them) is disarmed and armed again as it was.
+
+        Returns the number of failures (for benchmarks).
+        """
+        if count == 0 or first + (count - 1) * <uint64_t>step >= self.handles:
+            raise ValueError(f"handles out of range: first={first} step={step} count={count}")
+        return churn(self.impl, first, step, count, n)
+
+    def climb_loop(self, uint32_t instrument, int source, int64_t px_e9, int64_t step_e9, uint64_t n):
+        """n prices, `step_e9` apart, move trailing stops; returns how many groups moved (for benchmarks)."""
+        return climb(self.impl, instrument, source, px_e9, step_e9, n)

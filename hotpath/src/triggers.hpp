@@ -171,6 +171,23 @@ public:
         return 0;
     }
 
+    // Out, and in again where it was, behind what rests there by now.
+    int rearm(uint32_t h) noexcept {
+        if (!is_armed(h)) return -1;
+        const uint32_t owner = slots[h].owner;
+        if (owner & IS_TRAIL) {
+            const Group group = groups[owner & ~IS_TRAIL];
+            const int64_t extreme = extreme_px(h);
+            disarm(h);
+            return arm_trail(h, group.line / (SOURCES * 2), (int)(group.line / 2 % SOURCES), (int)(group.line & 1), group.offset,
+                             (int)group.is_bps, group.tick, extreme);
+        }
+        const uint32_t line = owner - 1;
+        const int64_t px = plain_px(h);
+        disarm(h);
+        return arm(h, line / (SOURCES * 2), (int)(line / 2 % SOURCES), (int)(line & 1), px);
+    }
+
     bool is_armed(uint32_t h) const noexcept { return h < handles && slots[h].owner != 0; }
 
     int advance(uint32_t instrument, int source, int64_t px) noexcept {
@@ -464,9 +481,14 @@ private:
         if (is_last) group.stops.close(nodes, buckets[b].key);
         release(b);
         if (!is_last) return;
-        if (group.stops.count == 0) drop_group(lines[line].state, g);
-        else measure(group);
-        scan_groups(line, [](Group&) { return false; });
+        const int64_t best = group.best_px, move = group.move_px;
+        const bool is_gone = group.stops.count == 0;
+        if (!is_gone) measure(group);
+        // Prices only get further from the market when something leaves: what was not the nearest changes nothing.
+        const bool is_stale = (best == lines[line].state->trail_best && (is_gone || group.best_px != best)) ||
+                              (move == lines[line].move_px && (is_gone || group.move_px != move));
+        if (is_gone) drop_group(lines[line].state, g);
+        if (is_stale) scan_groups(line, [](Group&) { return false; });
     }
 
     // --- union-find by rank, with reference counts so that a bucket lives as long as something points at it ------------
@@ -540,18 +562,22 @@ inline uint64_t check_loop(const Line* lines, uint32_t instruments, uint32_t ins
     return hits;
 }
 
-// n times: a pseudo-random one of `count` plain stops leaves and comes back at its price. Returns the number of failures.
-inline uint64_t churn_loop(Triggers* index, uint32_t count, uint32_t instrument, int source, int direction,
-                           uint64_t n) noexcept {
+// n times: a pseudo-random one of the handles first, first + step, ... (`count` of them) leaves and comes back as it was.
+// Returns the number of failures.
+inline uint64_t churn_loop(Triggers* index, uint32_t first, uint32_t step, uint32_t count, uint64_t n) noexcept {
     uint64_t state = 88172645463325252ull, failures = 0;
     for (uint64_t i = 0; i < n; ++i) {
         state ^= state << 13, state ^= state >> 7, state ^= state << 17;
-        const uint32_t h = (uint32_t)(state % count);
-        const int64_t px = index->trigger_px(h);
-        failures += index->disarm(h) != 0;
-        failures += index->arm(h, instrument, source, direction, px) != 0;
+        failures += index->rearm(first + (uint32_t)(state % count) * step) != 0;
     }
     return failures;
+}
+
+// n prices, each `step` from the one before it, move trailing stops; returns how many groups moved altogether.
+inline uint64_t climb_loop(Triggers* index, uint32_t instrument, int source, int64_t px, int64_t step, uint64_t n) noexcept {
+    uint64_t moved = 0;
+    for (uint64_t i = 0; i < n; ++i, px += step) moved += (uint64_t)index->advance(instrument, source, px);
+    return moved;
 }
 
 }  // namespace backstay
