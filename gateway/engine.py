@@ -17,7 +17,8 @@ import structlog
 from brokers.ports import Adapter, Report
 from gateway.clock import Clock
 from gateway.core import COMPILED, Core
-from gateway.core.state import Op, State
+from gateway.core.recorder import Op
+from gateway.core.state import State
 from gateway.guard import Guard
 from gateway.halts import Halts
 from gateway.journal.errors import JournalFull, JournalStopped

@@ -29,7 +29,7 @@ from brokers.ports import (
     ReportTrade,
     ReportTradeCanceled,
 )
-from gateway.core.state import Op
+from gateway.core.recorder import Op
 from gateway.plants import PLANTED, is_on, reach, renamed, sometimes, under_new_ids
 from gateway.unheard import Unheard
 from hotpath.enums import OrdStatus, Pending, Reason, Stage

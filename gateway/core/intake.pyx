@@ -11,7 +11,8 @@ from hotpath.enums cimport *
 from hotpath.orders cimport OPEN_ASKS_MAX, OrderRow, first_asked, is_done
 from hotpath.plants cimport CHECK_KILL_AT_ADMISSION_ONLY, is_planted
 from hotpath.records cimport *
-from gateway.core.state cimport GROUP_ROWS_MAX, OP_CANCEL, OP_REPLACE, OP_SUBMIT, State, direction_of, fires_down, fires_up
+from gateway.core.recorder cimport OP_CANCEL, OP_REPLACE, OP_SUBMIT
+from gateway.core.state cimport GROUP_ROWS_MAX, State, direction_of, fires_down, fires_up
 from gateway.core.terms cimport Refusal, TermsReader, name_ok
 
 cdef enum:

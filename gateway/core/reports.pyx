@@ -12,11 +12,11 @@ from hotpath.orders cimport EARLY_MAX, FIRST_REV, OrderRow, first_asked, is_allo
 from hotpath.records cimport *
 from hotpath.checks cimport PairRow
 from hotpath.plants cimport (
-    CHANGE_WITHOUT_A_RECORD, CHECK_KILL_AT_ADMISSION_ONLY, COUNT_REPEATED_FILL_TWICE, IGNORE_FILL_AFTER_CANCEL,
-    LATE_FILL_IS_NOT_LATE, is_planted,
+    CHANGE_WITHOUT_A_RECORD, CHECK_KILL_AT_ADMISSION_ONLY, COUNT_REPEATED_FILL_TWICE, IGNORE_FILL_AFTER_CANCEL, LATE_FILL_IS_NOT_LATE, is_planted,
 )
 from hotpath.ticket cimport Ticket
-from gateway.core.state cimport OP_SUBMIT, State
+from gateway.core.recorder cimport OP_SUBMIT
+from gateway.core.state cimport State
 
 
 cdef bytes clip(bytes text, int most):

@@ -7,11 +7,7 @@ from hotpath.quotes cimport QuoteTable
 from hotpath.records cimport HaltBody, InstrumentBody, OrderEvent, Terms
 from hotpath.stops cimport TriggerIndex
 from hotpath.wire cimport Renderer
-
-cpdef enum Op:
-    OP_SUBMIT = 1
-    OP_CANCEL = 2
-    OP_REPLACE = 3
+from gateway.core.recorder cimport Op, Recorder
 
 cdef enum:
     NO_ROW = 0xFFFFFFFF
@@ -24,7 +20,7 @@ cdef struct FiredSpan:                       # prices of one source that wait fo
     int64_t low_px_e9
     int64_t high_px_e9
 
-cdef class State:
+cdef class State(Recorder):
     cdef readonly OrderTable orders
     cdef readonly QuoteTable quotes
     cdef readonly TriggerIndex stops
@@ -38,21 +34,12 @@ cdef class State:
     cdef readonly dict suspects              # order -> None: it may have left before a crash; in the order of asking
     cdef readonly dict limit_versions        # account row -> version of its limits
     cdef readonly uint32_t shard
-    cdef readonly uint32_t epoch
     cdef readonly bytes history              # 16 bytes
     cdef char history_tag[8]
-    cdef readonly uint64_t seq               # last record
     cdef readonly uint64_t events
     cdef uint64_t kind_counts[96]
     cdef uint64_t done_counts[288]           # orders that ended, by ord_status * 32 + reason
     cdef uint64_t* acct_seqs                 # last event of each account
-    cdef char* out                           # framed records, not yet taken
-    cdef Py_ssize_t out_size
-    cdef Py_ssize_t out_capacity
-    cdef char* scratch                       # payload under construction
-    cdef public int64_t wall_ns              # of the present turn: stamps records
-    cdef int grouped                         # inside an atomic group
-    cdef void* impl                          # event positions and effects
     cdef FiredSpan* fired_px                 # by instrument and source
     cdef uint32_t* held                      # by instrument: orders that rest here for a trigger
     cdef readonly int64_t last_wall_ns       # of the last record: the last sign of life that a restart finds
@@ -65,16 +52,7 @@ cdef class State:
     cdef uint32_t* open_tail
 
     cdef OrderEvent* begin(self, uint32_t order) noexcept nogil
-    cdef char* body(self) noexcept nogil
     cdef uint64_t commit_replaced(self, uint32_t order) except 0
-    cdef uint64_t commit(self, int kind, Py_ssize_t body_bytes) except 0
-    cdef uint64_t emit(self, int kind, Py_ssize_t payload_bytes) except 0
-    cdef int apply(self, int kind, const char* payload, Py_ssize_t size, int64_t wall_ns) except -1
-    cdef void effect(self, int op, uint32_t order) noexcept nogil
-    cpdef placed(self, uint64_t base, Py_ssize_t size=*)
-    cpdef uint64_t whole(self, uint64_t durable_seq) noexcept
-    cpdef list take_effects(self, uint64_t durable_seq)
-    cdef void told_together(self, uint64_t first) noexcept
     cdef int _count(self, uint32_t account, uint64_t acct_seq) except -1
     cdef int _apply_order(self, int kind, const char* payload, Py_ssize_t size, int64_t wall_ns) except -1
     cdef int _reserve(self, OrderRow* row) except -1

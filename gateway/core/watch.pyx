@@ -14,7 +14,8 @@ from hotpath.orders cimport OrderRow
 from hotpath.quotes cimport BACKWARD, BAD_VALUE, InstrumentRow
 from hotpath.records cimport *
 from hotpath.ticks cimport TICK_QUOTE, TICK_TRADE, Tick, TickParser
-from gateway.core.state cimport OP_CANCEL, SOURCES, FiredSpan, State
+from gateway.core.recorder cimport OP_CANCEL
+from gateway.core.state cimport SOURCES, FiredSpan, State
 
 cdef enum:
     BATCH_MAX = 256                      # orders released in one turn of the loop
