@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -78,7 +79,7 @@ class Gateway:
         shard = self.shard = Shard(self.config, ports, self._keys())
         shard.start()
         await self._begun(shard)
-        self.feeds = [self._feed(options) for options in self.config.feeds]
+        self.feeds = [self._feed(number, options) for number, options in enumerate(self.config.feeds)]
         await self.adapter.open()
         for feed in self.feeds:
             await feed.open()
@@ -147,11 +148,11 @@ class Gateway:
         )  # fmt: skip
         return self.adapter
 
-    def _feed(self, options: FeedOptions) -> BinanceFeed:
+    def _feed(self, number: int, options: FeedOptions) -> BinanceFeed:
         items = {item.symbol: item.feed_name for item in self.config.instruments}
         names = [items[symbol] for symbol in self.shard.feed_symbols(options.name)]
         return BinanceFeed(
-            stream_url(options.url, names), self.shard.engine.on_feed_frame,
+            stream_url(options.url, names), partial(self.shard.engine.on_feed_frame, feed=number),
             lambda up, cause: self.shard.on_feed(options.name, up, cause),
             mono_ns=self.clock.mono_ns, rng=self.machine.rng(), idle_ms=options.idle_ms,
         )  # fmt: skip

@@ -20,6 +20,7 @@ from gateway.options import FORMS, Config, KeyOptions, Section, e9
 from risk.limits import LimitsInvalid
 
 ENV_PREFIX = "BACKSTAY__"
+FEEDS_MAX = 16  # the core knows the names of so many (gateway.core.watch)
 S = TypeVar("S", bound=Section)
 
 __all__ = ["Config", "ConfigError", "data_path", "load"]
@@ -328,7 +329,13 @@ def _bounds_rise(config: Config) -> Iterator[str]:
         yield "metrics.bounds_us: must rise"
 
 
+def _feeds_are_few(config: Config) -> Iterator[str]:
+    if len(config.feeds) > FEEDS_MAX:
+        yield f"feeds: {len(config.feeds)} of them, at most {FEEDS_MAX}: let one feed price several instruments"
+
+
 RULES: tuple[Callable[[Config], Iterator[str]], ...] = (
+    _feeds_are_few,
     _names_are_single,
     _references_exist,
     _instruments_make_sense,

@@ -226,9 +226,9 @@ class Engine:
 
     # --- market data -------------------------------------------------------------------------------------------------
 
-    def on_feed_frame(self, frame: bytes, mono_ns: int) -> None:
-        """One frame of a feed, at the moment of its receipt."""
-        fired = self.watch.feed_frame(frame, mono_ns, self.clock.wall_ns())
+    def on_feed_frame(self, frame: bytes, mono_ns: int, feed: int = 0) -> None:
+        """One frame of a feed (its number in the configuration), at the moment of its receipt."""
+        fired = self.watch.feed_frame(frame, mono_ns, self.clock.wall_ns(), feed)
         took_ns = self.clock.mono_ns() - mono_ns
         if fired:
             self._release(mono_ns)  # first: what is only measured can wait

@@ -77,6 +77,8 @@ class Shard:
             row = self.state.quotes.row_of(item.symbol)
             self.engine.parser.map_symbol(item.feed_name, row)
             self.engine.intake.set_source(row, item.source)
+        for number, feed in enumerate(self.config.feeds):
+            self.engine.watch.name_feed(number, feed.name.encode())
 
     # --- market data -------------------------------------------------------------------------------------------------
 

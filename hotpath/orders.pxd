@@ -25,6 +25,7 @@ cdef struct OrderRow:                    # rows are dumped as they lie: no impli
     uint64_t ask_acct_seq                # event that answered the last replace request
     uint64_t accepted_acct_seq
     uint64_t cancel_acct_seq             # event that answered the cancel
+    uint64_t fired_acct_seq              # event that says what fired it, 0 = none
     uint64_t content_hash
     uint32_t account
     uint32_t rev                         # in force

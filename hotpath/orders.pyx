@@ -204,6 +204,7 @@ cdef class OrderTable:
             self._arrived(row)
         elif kind == Kind.TRIGGERED:
             row.triggered = 1
+            row.fired_acct_seq = ev.acct_seq
             row.live_ns = wall_ns
             row.ref_px_e9 = (<const TriggeredBody*>body).ref_px_e9
             row.terms.order_qty_e9 = (<const TriggeredBody*>body).send_qty_e9

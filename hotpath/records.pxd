@@ -154,9 +154,20 @@ cdef struct TriggeredBody:
     int64_t send_qty_e9                  # what the position allows to go out
     int64_t ref_px_e9
     uint64_t feed_seq
+    int64_t bid_qty_e9
+    int64_t ask_qty_e9
+    int64_t age_ns                       # of the price when it was judged
+    int64_t check_limit                  # of the control that refused the release, in check_unit (hotpath.checks.Decision)
+    int64_t check_value
+    int64_t check_passes
     uint8_t source
     uint8_t missed
-    uint8_t pad[6]
+    uint8_t control                      # enums.Control; 0 = the release passed
+    uint8_t check_unit
+    uint8_t check_passes_unit
+    uint8_t check_scope
+    uint8_t feed_size                    # name of the feed, the tail
+    uint8_t pad
 
 cdef struct ReplaceBody:                 # PENDING_REPLACE_EV, REPLACED, REPLACE_REJECTED
     Terms terms                          # asked for (pending, rejected) or in force (replaced)

@@ -40,6 +40,7 @@ class Kind(IntEnum):
     GUARD_EV = 63
 
 def payload_sizes() -> dict[Any, Any]: ...
+def release_check(frame: bytes) -> dict[str, int]: ...
 
 BROKER_ID_MAX: int
 

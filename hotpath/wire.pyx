@@ -459,6 +459,7 @@ cdef char* put_triggered(char* p, const TriggeredBody* body) noexcept nogil:
     if body.qty_e9:
         p = put(p, b',"qty":')
         p = put_dec(p, body.qty_e9)
+    p = put_member(p, b',"feed":', <const char*>body + sizeof(TriggeredBody), body.feed_size)
     p = put(p, b',"feed_seq":')
     p = put_int(p, body.feed_seq)
     if body.venue_ns:
@@ -466,12 +467,18 @@ cdef char* put_triggered(char* p, const TriggeredBody* body) noexcept nogil:
         p = put_int(p, body.venue_ns)
     p = put(p, b',"recv_ns":')
     p = put_int(p, body.recv_wall_ns)
+    p = put(p, b',"age_ns":')
+    p = put_int(p, body.age_ns)
     if body.bid_px_e9:
         p = put(p, b',"bid":')
         p = put_dec(p, body.bid_px_e9)
+        p = put(p, b',"bid_qty":')
+        p = put_dec(p, body.bid_qty_e9)
     if body.ask_px_e9:
         p = put(p, b',"ask":')
         p = put_dec(p, body.ask_px_e9)
+        p = put(p, b',"ask_qty":')
+        p = put_dec(p, body.ask_qty_e9)
     return put(p, b',"ticks":1}')
 
 

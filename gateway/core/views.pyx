@@ -96,6 +96,11 @@ cdef class Views:
         cdef OrderRow* row = &self.state.orders.rows[order]
         return row.account, row.accepted_acct_seq
 
+    def fired(self, uint32_t order) -> tuple:
+        """(account, number of its `triggered` event there) of an order; 0 when nothing has fired it."""
+        cdef OrderRow* row = &self.state.orders.rows[order]
+        return row.account, row.fired_acct_seq
+
     def terms_since(self, uint32_t order) -> tuple:
         """(account, number of the event there that brought the last revision asked for) of an order; 0 when there was none."""
         cdef OrderRow* row = &self.state.orders.rows[order]

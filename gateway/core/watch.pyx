@@ -4,7 +4,7 @@ Nothing here awaits, logs, or allocates per resting order. A gap that fires more
 in a backlog of lines, which the engine drains between other work (`drain`).
 """
 from libc.stdint cimport int64_t, uint64_t, uint32_t, uint8_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 from libcpp.deque cimport deque
 from libcpp.vector cimport vector
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
@@ -19,6 +19,8 @@ from gateway.core.state cimport SOURCES, FiredSpan, State
 
 cdef enum:
     BATCH_MAX = 256                      # orders released in one turn of the loop
+    FEEDS_MAX = 16                       # whose names are known
+    FEED_NAME_MAX = 36
 
 cdef struct Refused:                     # a check at release said no
     uint32_t order
@@ -31,9 +33,17 @@ cdef struct Firing:                      # a price that fires, with what proves 
     int64_t px_e9
     int64_t bid_px_e9
     int64_t ask_px_e9
+    int64_t bid_qty_e9
+    int64_t ask_qty_e9
+    int64_t age_ns
     int64_t mono_ns
     int64_t wall_ns
     int missed
+    int feed
+
+cdef struct FeedName:
+    char text[FEED_NAME_MAX]
+    int size
 
 
 cdef class Watch:
@@ -55,6 +65,8 @@ cdef class Watch:
     cdef readonly uint64_t triggered
     cdef readonly int64_t last_frame_ns
     cdef uint32_t handles[256]
+    cdef FeedName feeds[FEEDS_MAX]
+    cdef int feed                            # number of the one that speaks
     cdef vector[int64_t] seen_ns             # by instrument: the newest data so far, or since when it is watched
 
     def __cinit__(self, State state not None, TickParser parser not None):
@@ -62,15 +74,24 @@ cdef class Watch:
         self.parser = parser
         self.seen_ns.assign(state.quotes.capacity, 0)
 
-    def feed_frame(self, bytes frame not None, int64_t mono_ns, int64_t wall_ns) -> int:
+    def name_feed(self, int number, bytes name not None) -> None:
+        """What evidence calls the feed of this number; ValueError: too many of them, or no name of 1 to 36 bytes."""
+        if not 0 <= number < FEEDS_MAX or not 1 <= len(name) <= FEED_NAME_MAX:
+            raise ValueError(f"feed {number} cannot be called {name!r}: at most {FEEDS_MAX}, of 1 to {FEED_NAME_MAX} bytes")
+        memcpy(self.feeds[number].text, PyBytes_AS_STRING(name), len(name))
+        self.feeds[number].size = <int>len(name)
+
+    def feed_frame(self, bytes frame not None, int64_t mono_ns, int64_t wall_ns, int feed=0) -> int:
         """Apply one market-data frame; returns how many orders fired: `take_fired` and `next_refused` give them.
 
         Args:
             mono_ns, wall_ns: the clocks when the frame was received; ages are measured from `mono_ns`.
+            feed: number of the feed that it came from (`name_feed`).
         """
         cdef Tick tick
         cdef int before
         self.frames += 1
+        self.feed = feed if 0 <= feed < FEEDS_MAX else 0
         self.last_frame_ns = mono_ns
         self.parser.parse(PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame), &tick)
         if tick.kind == TICK_QUOTE:
@@ -111,6 +132,7 @@ cdef class Watch:
 
     cdef int _judge(self, const Tick* tick, int source, int64_t mono_ns, int64_t wall_ns) except -1:
         cdef int64_t px = self.state.quotes.trigger_px(tick.instrument, source, mono_ns)
+        cdef const InstrumentRow* row = &self.state.quotes.rows[tick.instrument]
         cdef Firing firing
         if px == 0 or not self.state.stops.fires(tick.instrument, source, px):
             return 0
@@ -118,8 +140,12 @@ cdef class Watch:
         firing.instrument = tick.instrument
         firing.source = source
         firing.px_e9 = px
-        firing.bid_px_e9 = self.state.quotes.rows[tick.instrument].bid_px_e9
-        firing.ask_px_e9 = self.state.quotes.rows[tick.instrument].ask_px_e9
+        firing.bid_px_e9 = row.bid_px_e9
+        firing.ask_px_e9 = row.ask_px_e9
+        firing.bid_qty_e9 = row.bid_qty_e9
+        firing.ask_qty_e9 = row.ask_qty_e9
+        firing.age_ns = mono_ns - (row.last_mono_ns if source == PriceSource.LAST else row.quote_mono_ns)
+        firing.feed = self.feed
         firing.mono_ns = mono_ns
         firing.wall_ns = wall_ns
         firing.missed = 0
@@ -245,9 +271,13 @@ cdef class Watch:
         body.send_qty_e9 = qty_e9
         body.ref_px_e9 = self.verdict.ref_px_e9 if self.verdict.ref_px_e9 else firing.px_e9
         body.feed_seq = firing.tick.feed_seq
+        body.bid_qty_e9 = firing.bid_qty_e9
+        body.ask_qty_e9 = firing.ask_qty_e9
+        body.age_ns = firing.age_ns
         body.source = firing.source
         body.missed = firing.missed
-        s.commit(Kind.TRIGGERED, sizeof(TriggeredBody))
+        self._state_check(body)
+        s.commit(Kind.TRIGGERED, sizeof(TriggeredBody) + self._put_feed(body, firing.feed))
         self.triggered += 1
         if self.verdict.control != 0:
             no.order = order
@@ -256,6 +286,25 @@ cdef class Watch:
             return 0
         self.fired.push_back(order)
         return 0
+
+    cdef void _state_check(self, TriggeredBody* body) noexcept nogil:
+        """What the control that refused the release had in hand; nothing when it passed."""
+        if self.verdict.control == 0:
+            return
+        body.control = <uint8_t>self.verdict.control
+        body.check_limit = self.verdict.limit
+        body.check_value = self.verdict.value
+        body.check_passes = self.verdict.passes
+        body.check_unit = <uint8_t>self.verdict.unit
+        body.check_passes_unit = <uint8_t>self.verdict.passes_unit
+        body.check_scope = <uint8_t>self.verdict.scope
+
+    cdef int _put_feed(self, TriggeredBody* body, int feed) noexcept nogil:
+        """The feed's name behind the body; returns its bytes."""
+        cdef const FeedName* name = &self.feeds[feed]
+        body.feed_size = <uint8_t>name.size
+        memcpy(<char*>body + sizeof(TriggeredBody), name.text, name.size)
+        return name.size
 
     cdef int _flat(self, uint32_t order) except -1:
         cdef OrderEvent* ev = self.state.begin(order)

@@ -34,7 +34,7 @@ LIFE: dict[str, tuple[int, ...]] = {
     "done": (*AFTERWARDS, rec.TRADE),
 }  # fmt: skip
 
-ROW = Struct("<qQq13q6Q7I12B40s40s")
+ROW = Struct("<qQq13q7Q7I12B40s40s")
 EXEC = Struct("<2Q2q")
 
 
@@ -78,6 +78,7 @@ class OrderRow:
     ask_hash: int = 0
     ask_acct_seq: int = 0  # event that answered the last replace request
     cancel_acct_seq: int = 0  # event that answered the cancel
+    fired_acct_seq: int = 0  # event that says what fired it
     cancel_reason: int = 0
     broker_rev: int = 0  # last one that was sent to the broker
     was_sent: int = 0
@@ -139,27 +140,28 @@ class OrderRow:
             self.cum_qty_e9, self.cost & rec.MASK, self.cost >> 64, self.ref_px_e9, self.reserved_qty_e9,
             self.reserved_px_e9, self.owed_qty_e9, self.accepted_ns, self.live_ns, self.ask_qty_e9, self.ask_px_e9,
             self.ask_stop_px_e9, self.ask_expire_ns, self.ask_ref_px_e9, self.ask_most_qty_e9, self.ask_most_px_e9,
-            asked, self.ask_hash, self.ask_acct_seq, self.accepted_acct_seq, self.cancel_acct_seq, self.content_hash,
-            self.account, self.rev, self.ask_rev, self.broker_rev, self.session, self.tag, self.signal,
-            self.ord_status, self.stage, self.hold, self.pending, self.reserved_resting, self.was_sent, self.ask_tif,
-            len(self.cl_ord_id), len(self.broker_order_id), self.triggered, self.reserved_side, self.cancel_reason,
-            self.cl_ord_id, self.broker_order_id,
+            asked, self.ask_hash, self.ask_acct_seq, self.accepted_acct_seq, self.cancel_acct_seq, self.fired_acct_seq,
+            self.content_hash, self.account, self.rev, self.ask_rev, self.broker_rev, self.session, self.tag,
+            self.signal, self.ord_status, self.stage, self.hold, self.pending, self.reserved_resting, self.was_sent,
+            self.ask_tif, len(self.cl_ord_id), len(self.broker_order_id), self.triggered, self.reserved_side,
+            self.cancel_reason, self.cl_ord_id, self.broker_order_id,
         )  # fmt: skip
 
 
 def read_row(data: bytes, at: int) -> OrderRow:
     """The order of a compiled row's bytes."""
     (cum, low, high, ref, reserved, reserved_px, owed, accepted_ns, live_ns, ask_qty, ask_px, ask_stop, ask_expire,
-     ask_ref, most_qty, most_px, asked, ask_hash, ask_seq, accepted_seq, cancel_seq, content, account, rev, ask_rev,
-     broker_rev, session, tag, signal, status, stage, hold, pending, resting, was_sent, ask_tif, cl_size, id_size,
-     triggered, side, cancel_reason, name, broker_id) = ROW.unpack_from(data, at + rec.TERMS_BYTES)  # fmt: skip
+     ask_ref, most_qty, most_px, asked, ask_hash, ask_seq, accepted_seq, cancel_seq, fired_seq, content, account, rev,
+     ask_rev, broker_rev, session, tag, signal, status, stage, hold, pending, resting, was_sent, ask_tif, cl_size,
+     id_size, triggered, side, cancel_reason, name,
+     broker_id) = ROW.unpack_from(data, at + rec.TERMS_BYTES)  # fmt: skip
     first = max(1, ask_rev - OPEN_ASKS_MAX + 1)
     return OrderRow(
         rec.read_terms(data, at), account, name[:cl_size], status, stage, hold, pending, rev, ask_rev, ref, content,
         accepted_ns, live_ns, accepted_seq, session, tag, signal, cum, high << 64 | low, reserved, reserved_px,
         resting, side, owed, ask_qty, ask_px, ask_stop, ask_expire, ask_tif, ask_ref, most_qty, most_px,
         [one for one in range(first, ask_rev + 1) if asked >> one % OPEN_ASKS_MAX & 1], ask_hash, ask_seq, cancel_seq,
-        cancel_reason, broker_rev, was_sent, broker_id[:id_size], triggered,
+        fired_seq, cancel_reason, broker_rev, was_sent, broker_id[:id_size], triggered,
     )  # fmt: skip
 
 
@@ -285,6 +287,7 @@ class OrderTable:
         elif kind == rec.TRIGGERED:
             fired = rec.read(rec.TriggeredBody, payload)
             row.triggered, row.live_ns, row.ref_px_e9 = 1, wall_ns, fired.ref_px_e9
+            row.fired_acct_seq = ev.acct_seq
             row.terms = replace(row.terms, order_qty_e9=fired.send_qty_e9)
         elif kind == rec.RELEASED:
             row.live_ns = wall_ns

@@ -137,8 +137,19 @@ class TriggeredBody(NamedTuple):
     send_qty_e9: int  # what the position allows to go out
     ref_px_e9: int
     feed_seq: int
+    bid_qty_e9: int
+    ask_qty_e9: int
+    age_ns: int  # of the price when it was judged
+    check_limit: int  # of the control that refused the release, in check_unit
+    check_value: int
+    check_passes: int
     source: int
     missed: int
+    control: int  # enums.Control; 0 = the release passed
+    check_unit: int
+    check_passes_unit: int
+    check_scope: int
+    feed_size: int  # name of the feed, the tail
 
 
 class ReplaceBody(NamedTuple):
@@ -278,7 +289,7 @@ LAYOUTS: dict[Callable[..., Any], Struct] = {
     SentBody: Struct("<3q2B6x24s"),
     NewBody: Struct("<qB7x40s"),
     TradeBody: Struct("<6q2B6x48s"),
-    TriggeredBody: Struct("<10qQ2B6x"),
+    TriggeredBody: Struct("<10qQ6q7Bx"),
     ReplaceBody: Struct("<qQI6B6x"),
     TradeCanceledBody: Struct("<5qB7x48s"),
     BrokenEarlyBody: Struct("<qIHBx48s"),

@@ -11,6 +11,7 @@ import pytest
 from gateway.contracts import events
 from gateway.core.state import State
 from hotpath.enums import (
+    Control,
     HaltLevel,
     OrdStatus,
     OrdType,
@@ -133,7 +134,7 @@ def account_event(
 
 TRADE = struct.pack("<6q2B6x48s", 3 * E9, 187 * E9, 12_500, 3 * E9, 5, 3 * E9, 6, 1, b'x"1\\\xff')
 TRIGGERED = struct.pack(
-    "<10qQ2B6x",
+    "<10qQ6q7Bx",
     181 * E9,
     300 * E9,
     180 * E9,
@@ -145,8 +146,19 @@ TRIGGERED = struct.pack(
     100 * E9,
     181 * E9,
     99,
+    7 * E9,
+    8 * E9,
+    1_500,
+    10 * E9,
+    12 * E9,
+    0,
     PriceSource.BID,
     0,
+    Control.SZ_MAX_QTY,
+    1,
+    0,
+    1,
+    5,
 )
 STATE = {"cl_ord_id": "trend:1", "order_id": "O0011", "rev": 1}
 CASES: dict[Kind, tuple[bytes, dict[str, Any]]] = {
@@ -198,8 +210,27 @@ CASES: dict[Kind, tuple[bytes, dict[str, Any]]] = {
         {"reason": "open"},
     ),
     Kind.TRIGGERED: (
-        order_event(TRIGGERED, status=OrdStatus.PENDING_NEW, stage=Stage.QUEUED),
-        {"gap_bps": "4.41", "missed": False, "lat_ns": {"decide": 6_200}},
+        order_event(TRIGGERED + b"sip-a", status=OrdStatus.PENDING_NEW, stage=Stage.QUEUED),
+        {
+            "gap_bps": "4.41",
+            "missed": False,
+            "lat_ns": {"decide": 6_200},
+            "evidence": events.Evidence(
+                source="bid",
+                px="181",
+                qty="300",
+                feed="sip-a",
+                feed_seq=99,
+                venue_ns=5,
+                recv_ns=6,
+                age_ns=1_500,
+                bid="180",
+                bid_qty="7",
+                ask="182",
+                ask_qty="8",
+                ticks=1,
+            ),
+        },
     ),
     Kind.PENDING_REPLACE_EV: (
         order_event(replace(), pending=Pending.PENDING_REPLACE),

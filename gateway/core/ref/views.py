@@ -126,6 +126,11 @@ class Views:
         row = self.state.orders.rows[order]
         return row.account, row.accepted_acct_seq
 
+    def fired(self, order: int) -> tuple[int, int]:
+        """(account, number of its `triggered` event there) of an order; 0 when nothing has fired it."""
+        row = self.state.orders.rows[order]
+        return row.account, row.fired_acct_seq
+
     def terms_since(self, order: int) -> tuple[int, int]:
         """(account, number of the event there that brought the last revision asked for) of an order; 0 without one."""
         row = self.state.orders.rows[order]

@@ -16,6 +16,8 @@ from hotpath.ref.quotes import BACKWARD, BAD_VALUE
 from hotpath.ref.ticks import TICK_QUOTE, TICK_TRADE, TickParser
 
 BATCH_MAX = 256  # orders released in one turn of the loop
+FEEDS_MAX = 16  # whose names are known
+FEED_NAME_MAX = 36
 QUOTED = tuple(int(source) for source in (PriceSource.BID, PriceSource.ASK, PriceSource.MID))
 GAP_MAX_E9 = 9_000_000_000_000_000  # a wider gap from the trigger price is not stated
 GAP_BPS_MAX = 900_000_000_000
@@ -32,6 +34,10 @@ class Firing:
     qty_e9: int
     bid_px_e9: int
     ask_px_e9: int
+    bid_qty_e9: int
+    ask_qty_e9: int
+    age_ns: int
+    feed: bytes
     venue_ns: int
     feed_seq: int
     mono_ns: int
@@ -48,14 +54,23 @@ class Watch:
         self.fired: deque[int] = deque()
         self.backlog: deque[Firing] = deque()
         self.refused: deque[tuple[int, int]] = deque()  # (order, control) that a check at release refused
+        self.feeds: dict[int, bytes] = {}
+        self.feed = 0  # number of the one that speaks
         self.seen_ns = [0] * state.quotes.capacity  # the newest data so far, or since when it is watched
 
-    def feed_frame(self, data: bytes, mono_ns: int, wall_ns: int) -> int:
+    def name_feed(self, number: int, name: bytes) -> None:
+        """What evidence calls the feed of this number; ValueError: too many of them, or no name of 1 to 36 bytes."""
+        if not 0 <= number < FEEDS_MAX or not 1 <= len(name) <= FEED_NAME_MAX:
+            raise ValueError(f"feed {number} cannot be called {name!r}")
+        self.feeds[number] = name
+
+    def feed_frame(self, data: bytes, mono_ns: int, wall_ns: int, feed: int = 0) -> int:
         """Apply one market-data frame; returns how many orders fired: `take_fired` and `next_refused` give them.
 
-        mono_ns, wall_ns: the clocks when the frame was received; ages are measured from `mono_ns`.
+        mono_ns, wall_ns: the clocks when the frame was received; ages are measured from `mono_ns`. feed: its number.
         """
         self.frames += 1
+        self.feed = feed if 0 <= feed < FEEDS_MAX else 0
         self.last_frame_ns = mono_ns
         tick = self.parser.parse_py(data)
         before = self._decided()
@@ -83,7 +98,11 @@ class Watch:
         if px_e9 == 0 or not self.state.stops.check(row, source, px_e9):
             return
         at = self.state.quotes.rows[row]
-        firing = Firing(row, source, px_e9, qty_e9, at.bid_px_e9, at.ask_px_e9, venue_ns, feed_seq, mono_ns, wall_ns)
+        age_ns = mono_ns - (at.last_mono_ns if source == PriceSource.LAST else at.quote_mono_ns)
+        firing = Firing(
+            row, source, px_e9, qty_e9, at.bid_px_e9, at.ask_px_e9, at.bid_qty_e9, at.ask_qty_e9, age_ns,
+            self.feeds.get(self.feed, b""), venue_ns, feed_seq, mono_ns, wall_ns,
+        )  # fmt: skip
         self.backlog.append(firing)
         low_e9, high_e9 = self.state.fired_px.get((row, source), (px_e9, px_e9))
         self.state.fired_px[row, source] = min(low_e9, px_e9), max(high_e9, px_e9)
@@ -166,12 +185,15 @@ class Watch:
         event = state.event(
             order, ord_status=OrdStatus.PENDING_NEW, stage=Stage.QUEUED, hold=Hold.HOLD_NONE, leaves_qty_e9=qty_e9
         )
+        refused = verdict if verdict["control"] != Control.PASS else dict.fromkeys(verdict, 0)
         body = rec.TriggeredBody(
             firing.px_e9, firing.qty_e9, firing.bid_px_e9, firing.ask_px_e9, firing.venue_ns, firing.wall_ns,
             gap_bps(firing.px_e9, terms.stop_px_e9), mono_ns - firing.mono_ns, qty_e9,
-            verdict["ref_px_e9"] or firing.px_e9, firing.feed_seq, firing.source, missed=0,
+            verdict["ref_px_e9"] or firing.px_e9, firing.feed_seq, firing.bid_qty_e9, firing.ask_qty_e9, firing.age_ns,
+            refused["limit"], refused["value"], refused["passes"], firing.source, 0, refused["control"],
+            refused["unit"], refused["passes_unit"], refused["scope"], len(firing.feed),
         )  # fmt: skip
-        state.commit(rec.TRIGGERED, event, rec.pack(body))
+        state.commit(rec.TRIGGERED, event, rec.pack(body) + firing.feed)
         self.triggered += 1
         if verdict["control"] != Control.PASS:
             self.refused.append((order, verdict["control"]))
