@@ -33,6 +33,7 @@ log = structlog.get_logger("engine")
 LAZY_NS = 1_000_000
 ROWS_AHEAD = 16_384  # order rows whose memory is committed before they are needed
 ROWS_A_TURN = 512
+TRAILS_A_TURN = 64  # trailing stops looked at, whose clients may have to be told
 SUSPECT_NS = 100_000_000  # how soon an end that waits for the broker's word is looked at again
 RELEASE_RUN = 16  # fired orders in one write: the first does not wait long for the last
 
@@ -230,7 +231,9 @@ class Engine:
         """One frame of a feed (its number in the configuration), at the moment of its receipt."""
         fired = self.watch.feed_frame(frame, mono_ns, self.clock.wall_ns(), feed)
         took_ns = self.clock.mono_ns() - mono_ns
-        if fired:
+        if fired < 0:
+            self.flush_later()
+        elif fired:
             self._release(mono_ns)  # first: what is only measured can wait
             self.stages.trigger.record(took_ns)
         self.stages.tick.record(took_ns)
@@ -335,6 +338,7 @@ class Engine:
             else:
                 self.reports.end_here(order, Reason.TIF_END, wall_ns)
         self.router.on_timer(wall_ns, mono_ns)
+        self.watch.tell_trails(wall_ns, TRAILS_A_TURN)
         if self.guard.on_timer(wall_ns, mono_ns):
             self.on_guard_change()
         self.state.orders.commit_ahead(ROWS_AHEAD, ROWS_A_TURN)

@@ -27,6 +27,8 @@ cdef struct OrderRow:                    # rows are dumped as they lie: no impli
     uint64_t cancel_acct_seq             # event that answered the cancel
     uint64_t fired_acct_seq              # event that says what fired it, 0 = none
     uint64_t content_hash
+    int64_t told_stop_px_e9              # where the client was last told that its stop has moved to
+    int64_t told_stop_ns
     uint32_t account
     uint32_t rev                         # in force
     uint32_t ask_rev                     # last asked
@@ -46,6 +48,8 @@ cdef struct OrderRow:                    # rows are dumped as they lie: no impli
     uint8_t triggered                    # its trigger fired
     uint8_t reserved_side
     uint8_t cancel_reason
+    uint8_t is_trailing                  # a trailing stop that is active
+    uint8_t pad[7]
     char cl_ord_id[40]
     char broker_order_id[40]
 

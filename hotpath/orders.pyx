@@ -85,7 +85,7 @@ cdef bint is_allowed(const OrderRow* row, int kind) noexcept nogil:
         return unsent if kind == Kind.SENT_EV else status == OrdStatus.PENDING_NEW
     if kind == Kind.REQUEUED:
         return status == OrdStatus.PENDING_NEW and row.stage == Stage.IN_DOUBT
-    if kind == Kind.TRIGGERED or kind == Kind.RELEASED:
+    if kind == Kind.TRIGGERED or kind == Kind.RELEASED or kind == Kind.TRAILED:
         return status == OrdStatus.HELD
     if kind == Kind.PENDING_REPLACE_EV:
         return row.pending != Pending.PENDING_CANCEL and row.stage != Stage.IN_DOUBT and not (status == OrdStatus.HELD or unsent)
@@ -208,6 +208,12 @@ cdef class OrderTable:
             row.live_ns = wall_ns
             row.ref_px_e9 = (<const TriggeredBody*>body).ref_px_e9
             row.terms.order_qty_e9 = (<const TriggeredBody*>body).send_qty_e9
+            row.terms.px_e9 = (<const TriggeredBody*>body).send_px_e9
+            row.terms.has_limit_offset = row.terms.limit_offset_e9 = 0
+        elif kind == Kind.TRAILED:
+            row.told_stop_px_e9 = (<const TrailedBody*>body).stop_px_e9
+            row.told_stop_ns = wall_ns
+            row.is_trailing = 1
         elif kind == Kind.RELEASED:
             row.live_ns = wall_ns
         elif kind == Kind.PENDING_REPLACE_EV or kind == Kind.REPLACED or kind == Kind.REPLACE_REJECTED:
@@ -250,6 +256,7 @@ cdef class OrderTable:
         row.pending = ev.pending
         row.ref_px_e9 = body.ref_px_e9
         row.content_hash = body.content_hash
+        row.is_trailing = body.terms.trigger == TriggerKind.TRAIL and body.terms.stop_px_e9 == 0
         row.accepted_ns = wall_ns
         row.live_ns = wall_ns
         row.accepted_acct_seq = ev.acct_seq

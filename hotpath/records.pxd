@@ -19,6 +19,7 @@ cpdef enum Kind:
     SUSPECTED = 9
     CLEARED = 10
     BROKEN_EARLY = 11
+    TRAIL_MARK = 12
     # one order; 20..49
     ACCEPTED = 20
     SENT_EV = 21
@@ -26,6 +27,7 @@ cpdef enum Kind:
     TRADE = 23
     RELEASED = 24
     TRIGGERED = 25
+    TRAILED = 26
     PENDING_REPLACE_EV = 27
     REPLACED = 28
     REPLACE_REJECTED = 29
@@ -152,6 +154,8 @@ cdef struct TriggeredBody:
     int64_t gap_bps_e9
     int64_t decide_ns                    # from the receipt of the tick
     int64_t send_qty_e9                  # what the position allows to go out
+    int64_t send_px_e9                   # its limit, 0 = market
+    int64_t stop_px_e9                   # where the stop stood
     int64_t ref_px_e9
     uint64_t feed_seq
     int64_t bid_qty_e9
@@ -168,6 +172,12 @@ cdef struct TriggeredBody:
     uint8_t check_scope
     uint8_t feed_size                    # name of the feed, the tail
     uint8_t pad
+
+cdef struct TrailedBody:                 # a stop that moved by its own rule, told to the client
+    int64_t stop_px_e9
+    int64_t extreme_px_e9                # the least favourable one that puts it there
+    uint8_t activated                    # its activation price was reached: it trails from here on
+    uint8_t pad[7]
 
 cdef struct ReplaceBody:                 # PENDING_REPLACE_EV, REPLACED, REPLACE_REJECTED
     Terms terms                          # asked for (pending, rejected) or in force (replaced)
@@ -266,6 +276,12 @@ cdef struct LimitsBody:
 cdef struct ClearedBody:                # SUSPECTED has 8 zero bytes: every order then held for its trigger
     uint32_t order                       # the broker said where it is
     uint32_t pad
+
+cdef struct TrailMarkBody:              # a price that moved trailing stops: all that trail that source then
+    int64_t px_e9
+    uint32_t instrument
+    uint8_t source
+    uint8_t pad[3]
 
 cdef struct HaltBody:
     uint64_t halt_id

@@ -12,6 +12,7 @@ def payload_sizes() -> dict:
         "NewBody": sizeof(NewBody),
         "TradeBody": sizeof(TradeBody),
         "TriggeredBody": sizeof(TriggeredBody),
+        "TrailedBody": sizeof(TrailedBody),
         "ReplaceBody": sizeof(ReplaceBody),
         "TradeCanceledBody": sizeof(TradeCanceledBody),
         "BrokenEarlyBody": sizeof(BrokenEarlyBody),
@@ -23,6 +24,7 @@ def payload_sizes() -> dict:
         "AccountBody": sizeof(AccountBody),
         "InstrumentBody": sizeof(InstrumentBody),
         "LimitsBody": sizeof(LimitsBody),
+        "TrailMarkBody": sizeof(TrailMarkBody),
         "HaltBody": sizeof(HaltBody),
         "InstrumentStateBody": sizeof(InstrumentStateBody),
     }

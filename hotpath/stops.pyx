@@ -6,7 +6,7 @@ from libc.string cimport memset
 cdef extern from "stdlib.h" nogil:
     void* aligned_alloc(size_t alignment, size_t size) noexcept
 
-cdef extern from "hotpath/src/triggers.hpp" namespace "backstay" nogil:
+cdef extern from "hotpath/src/trigger_loops.hpp" namespace "backstay" nogil:
     cdef cppclass Core "backstay::Triggers":
         uint64_t armed
         int set_tick(uint32_t instrument, int64_t tick) noexcept
@@ -19,6 +19,8 @@ cdef extern from "hotpath/src/triggers.hpp" namespace "backstay" nogil:
         int pop(uint32_t instrument, int source, int64_t px, uint32_t* out, int cap) noexcept
         int64_t trigger_px(uint32_t handle) noexcept
         int64_t extreme_px(uint32_t handle) noexcept
+        int64_t popped_px(uint32_t handle) noexcept
+        bint has_trail_room(uint32_t instrument, int source, int direction, int64_t offset, int is_bps, int64_t tick) noexcept
         uint64_t bytes() noexcept
     Core* create "backstay::Triggers::create"(TriggerLine* lines, uint32_t instruments, uint32_t handles) noexcept
     uint64_t loop "backstay::check_loop"(const TriggerLine* lines, uint32_t instruments, uint32_t instrument, int source,
@@ -99,6 +101,13 @@ cdef class TriggerIndex:
     cdef int64_t extreme_px(self, uint32_t handle) noexcept nogil:
         return (<Core*>self.impl).extreme_px(handle)
 
+    cdef int64_t popped_px(self, uint32_t handle) noexcept nogil:
+        return (<Core*>self.impl).popped_px(handle)
+
+    cdef bint has_trail_room(self, uint32_t instrument, int source, int direction, int64_t offset_e9, int offset_is_bps,
+                             int64_t tick_e9) noexcept nogil:
+        return (<Core*>self.impl).has_trail_room(instrument, source, direction, offset_e9, offset_is_bps, tick_e9)
+
     # --- the Python side ---------------------------------------------------------------------------------------------
 
     def set_tick(self, uint32_t instrument, int64_t tick_e9):
@@ -152,6 +161,10 @@ cdef class TriggerIndex:
     def extreme_of(self, uint32_t handle):
         """The extreme that puts a trailing stop back where it is; 0 when it has not started."""
         return self.extreme_px(handle)
+
+    def popped_of(self, uint32_t handle):
+        """Where a handle that fired last stood, until it is armed again."""
+        return self.popped_px(handle)
 
     def best_of(self, uint32_t instrument, int source, int direction):
         """Nearest trigger price of a line, None when none can fire."""

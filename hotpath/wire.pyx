@@ -201,11 +201,21 @@ cdef class Renderer:
         if t.trigger:
             p = put(p, b',"trigger":{"kind":"')
             p = put(p, TRIGGER_NAME[t.trigger])
-            p = put(p, b'","stop_px":')
-            p = put_dec(p, t.stop_px_e9)
+            p = put(p, b'"')
+            if t.stop_px_e9:
+                p = put(p, b',"stop_px":')
+                p = put_dec(p, t.stop_px_e9)
             p = put(p, b',"source":"')
             p = put(p, SOURCE[t.source])
-            p = put(p, b'","if_through":"fire"' if t.fire_through else b'","if_through":"reject"')
+            p = put(p, b'"')
+            if t.trail_e9:
+                p = put(p, b',"trail":{"bps":' if t.trail_unit else b',"trail":{"amount":')
+                p = put_dec(p, t.trail_e9)
+                p = put(p, b"}")
+            if t.has_limit_offset:
+                p = put(p, b',"limit_offset":')
+                p = put_dec(p, t.limit_offset_e9)
+            p = put(p, b',"if_through":"fire"' if t.fire_through else b',"if_through":"reject"')
             p = put(p, b',"on_missed":"rearm"' if t.rearm_missed else b',"on_missed":"fire"')
             if t.max_age_ns:
                 p = put(p, b',"max_age_ms":')
@@ -278,6 +288,11 @@ cdef class Renderer:
             return put_trade(p, ev, <const TradeBody*>body)
         if kind == Kind.TRADE_CANCELED:
             return put_trade_canceled(p, <const TradeCanceledBody*>body)
+        if kind == Kind.TRAILED:
+            p = put(p, b',"stop_px":')
+            p = put_dec(p, (<const TrailedBody*>body).stop_px_e9)
+            p = put(p, b',"extreme_px":')
+            return put_dec(p, (<const TrailedBody*>body).extreme_px_e9)
         if kind == Kind.TRIGGERED:
             return put_triggered(p, <const TriggeredBody*>body)
         if kind == Kind.PENDING_REPLACE_EV or kind == Kind.REPLACED or kind == Kind.REPLACE_REJECTED:
@@ -351,6 +366,7 @@ cdef const char* event_name(int kind) noexcept nogil:
     if kind == Kind.RELEASED: return b"released"
     if kind == Kind.TRADE_CANCELED: return b"trade_canceled"
     if kind == Kind.TRIGGERED: return b"triggered"
+    if kind == Kind.TRAILED: return b"trailed"
     if kind == Kind.PENDING_REPLACE_EV: return b"pending_replace"
     if kind == Kind.REPLACED: return b"replaced"
     if kind == Kind.REPLACE_REJECTED: return b"replace_rejected"

@@ -11,6 +11,7 @@ cdef class Intake(TermsReader):
     cdef readonly int64_t order               # row that the last call was about, -1 none
     cdef public bint link_up
     cdef int _check(self, uint32_t account, const Terms* t, const OrderRow* old, int64_t mono_ns, bint dry, bint release=*) except 1
+    cdef bint _has_trail_room(self, const Terms* t) noexcept nogil
     cdef bint _through(self, const Terms* t, int64_t mono_ns) noexcept nogil
     cdef int64_t _find(self, uint32_t account, str cl_ord_id) except -2
     cdef int64_t _accept(self, uint32_t account, object req, Terms* t, uint64_t content, bytes session) except? -100

@@ -97,6 +97,8 @@ cdef class Intake(TermsReader):
             return code
         if t.expire_ns and t.expire_ns <= self.state.wall_ns:
             return self._refuse(Refusal.BAD_FIELD, "expire_ns", "expire_ns lies in the past")
+        if t.trigger == TriggerKind.TRAIL and not self._has_trail_room(t):
+            return self._refuse(Refusal.BUSY, "trigger.trail", "too many different trails on the instrument; use a distance that others have")
         if t.trigger and not t.fire_through and self._through(t, mono_ns):
             return self._refuse(Refusal.TRIGGER_THROUGH, "trigger.stop_px", "the condition is already true; set if_through to fire, or move stop_px")
         if t.max_queue_ns == 0 and not t.trigger and not self.link_up:
@@ -105,7 +107,14 @@ cdef class Intake(TermsReader):
             return self._refuse(Refusal.BUSY, "", "the order table is full; an operator must raise capacity.orders and restart")
         return self._check(account, t, NULL, mono_ns, dry)
 
+    cdef bint _has_trail_room(self, const Terms* t) noexcept nogil:
+        return self.state.stops.has_trail_room(t.instrument, t.source, direction_of(t), t.trail_e9, t.trail_unit,
+                                               self.state.quotes.rows[t.instrument].tick_e9)
+
     cdef bint _through(self, const Terms* t, int64_t mono_ns) noexcept nogil:
+        """Whether the condition is true already. A trail's is never: it starts from the price of now, or of its activation."""
+        if t.trigger == TriggerKind.TRAIL:
+            return False
         cdef int64_t px = self.state.quotes.trigger_px(t.instrument, t.source, mono_ns)
         if direction_of(t) == Direction.DOWN:
             return 0 < px <= t.stop_px_e9 or fires_down(self.state, t.instrument, t.source, t.stop_px_e9)
@@ -125,7 +134,7 @@ cdef class Intake(TermsReader):
             rq.old_px_e9 = old.reserved_px_e9
         rq.mono_ns = mono_ns
         rq.side = t.side
-        rq.ord_type = t.ord_type
+        rq.ord_type = OrdType.MARKET if t.has_limit_offset else t.ord_type        # its limit is made when it fires
         rq.reduce_only = t.reduce_only
         rq.stp = t.stp
         rq.is_held = t.trigger != 0 and (old == NULL or old.ord_status == OrdStatus.HELD)
@@ -319,6 +328,10 @@ cdef class Intake(TermsReader):
         if (row.ord_status == OrdStatus.HELD and terms.stop_px_e9 != row.terms.stop_px_e9 and not terms.fire_through
                 and self._through(terms, mono_ns)):
             return self._refuse(Refusal.TRIGGER_THROUGH, "trigger.stop_px", "the condition is already true there")
+        if row.is_trailing and terms.stop_px_e9 != row.terms.stop_px_e9:
+            return self._refuse(Refusal.BAD_FIELD, "trigger.stop_px", "the stop trails already: its activation price lies behind it")
+        if terms.trigger == TriggerKind.TRAIL and row.ord_status == OrdStatus.HELD and not self._has_trail_room(terms):
+            return self._refuse(Refusal.BUSY, "trigger.trail", "too many different trails on the instrument; use a distance that others have")
         code = self._grid(terms)
         return code if code else self._check(account, terms, row, mono_ns, dry)
 

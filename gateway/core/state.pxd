@@ -8,6 +8,7 @@ from hotpath.records cimport HaltBody, InstrumentBody, OrderEvent, Terms
 from hotpath.stops cimport TriggerIndex
 from hotpath.wire cimport Renderer
 from gateway.core.recorder cimport Op, Recorder
+from gateway.core.trails cimport Trails
 
 cdef enum:
     NO_ROW = 0xFFFFFFFF
@@ -43,6 +44,7 @@ cdef class State(Recorder):
     cdef FiredSpan* fired_px                 # by instrument and source
     cdef uint32_t* held                      # by instrument: orders that rest here for a trigger
     cdef readonly int64_t last_wall_ns       # of the last record: the last sign of life that a restart finds
+    cdef readonly Trails trails               # those that trail, in turn
     cdef uint64_t doubts                     # open orders that are in doubt
     cdef uint32_t* order_before              # chain of all orders of each account, the newest first
     cdef uint32_t* order_last                # by account; NO_ROW = none
@@ -56,7 +58,8 @@ cdef class State(Recorder):
     cdef int _count(self, uint32_t account, uint64_t acct_seq) except -1
     cdef int _apply_order(self, int kind, const char* payload, Py_ssize_t size, int64_t wall_ns) except -1
     cdef int _reserve(self, OrderRow* row) except -1
-    cdef int _watch(self, uint32_t order, OrderRow* row) except -1
+    cdef int _watch(self, uint32_t order, OrderRow* row, bint is_moved, int64_t extreme_px_e9) except -1
+    cdef int _arm_trail(self, uint32_t order, OrderRow* row, int64_t extreme_px_e9) except -1
     cdef int _apply_world(self, int kind, const char* payload, Py_ssize_t size, int64_t wall_ns) except -1
     cdef int _suspect(self) except -1
     cdef bint begin_doubt(self, uint32_t order) except -1
@@ -68,6 +71,9 @@ cdef class State(Recorder):
     cdef void _link(self, uint32_t order, uint32_t account) noexcept nogil
     cdef void _unlink(self, uint32_t order, uint32_t account) noexcept nogil
 
+cdef inline bint is_same_trail(const Terms* a, const Terms* b) noexcept nogil:
+    return a.trail_e9 == b.trail_e9 and a.trail_unit == b.trail_unit and a.stop_px_e9 == b.stop_px_e9
+
 cdef inline bint is_doubted(const OrderRow* row) noexcept nogil:
     return row.stage == Stage.IN_DOUBT
 
@@ -75,7 +81,13 @@ cdef inline bint is_held(const OrderRow* row) noexcept nogil:                # r
     return row.ord_status == OrdStatus.HELD and row.hold == Hold.HOLD_TRIGGER
 
 cdef inline int direction_of(const Terms* terms) noexcept nogil:             # a sell stop and a buy touch fire downwards
-    return Direction.DOWN if (terms.trigger == TriggerKind.STOP) == (terms.side == Side.SELL) else Direction.UP
+    return Direction.DOWN if (terms.trigger != TriggerKind.TOUCH) == (terms.side == Side.SELL) else Direction.UP
+
+cdef inline int armed_direction(const OrderRow* row) noexcept nogil:         # a trail that is not active waits for a gain
+    cdef int direction = direction_of(&row.terms)
+    if row.terms.trigger == TriggerKind.TRAIL and not row.is_trailing:
+        return Direction.UP if direction == Direction.DOWN else Direction.DOWN
+    return direction
 
 cdef inline bint fires_down(State s, uint32_t instrument, int source, int64_t stop_px_e9) noexcept nogil:
     """Whether a price that waits for its turn to fire orders is at or below the stop."""

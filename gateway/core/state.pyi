@@ -3,6 +3,7 @@
 from typing import Any
 
 from gateway.core.recorder import Recorder
+from gateway.core.trails import Trails
 from hotpath.checks import Gate
 from hotpath.orders import OrderTable
 from hotpath.quotes import QuoteTable
@@ -24,6 +25,8 @@ class State(Recorder):
     def quotes(self) -> QuoteTable: ...
     @property
     def stops(self) -> TriggerIndex: ...
+    @property
+    def trails(self) -> Trails: ...
     @property
     def gate(self) -> Gate: ...
     @property

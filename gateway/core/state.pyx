@@ -17,6 +17,7 @@ from hotpath.records cimport *
 from hotpath.stops cimport TriggerIndex
 from hotpath.wire cimport Renderer
 from gateway.core.recorder cimport Recorder
+from gateway.core.trails cimport Trails
 
 from hotpath.enums import HaltLevel as _HaltLevel, HaltScope as _HaltScope
 from risk.halts import HaltAction, HaltBook, HaltChange
@@ -35,6 +36,7 @@ cdef class State(Recorder):
         self.quotes = QuoteTable(instruments)
         self.orders = OrderTable(orders)
         self.stops = TriggerIndex(instruments, orders)
+        self.trails = Trails(orders)
         self.gate = Gate(self.quotes, accounts)
         self.names = Renderer(accounts, instruments)
         self.accounts, self.account_names = {}, []
@@ -139,7 +141,9 @@ cdef class State(Recorder):
         cdef const TradeBody* trade = <const TradeBody*>(payload + sizeof(OrderEvent))
         cdef const TradeCanceledBody* broken = <const TradeCanceledBody*>(payload + sizeof(OrderEvent))
         cdef const ReplaceBody* replace = <const ReplaceBody*>(payload + sizeof(OrderEvent))
+        cdef const TrailedBody* trailed = <const TrailedBody*>(payload + sizeof(OrderEvent))
         cdef OrderRow* row
+        cdef bint is_moved = False
         cdef bint was_open = False
         cdef bint was_held = False
         cdef bint was_doubted = False
@@ -148,6 +152,10 @@ cdef class State(Recorder):
             was_open = not is_done(self.orders.rows[ev.order].ord_status)
             was_held = is_held(&self.orders.rows[ev.order])
             was_doubted = is_doubted(&self.orders.rows[ev.order])
+            if kind == Kind.REPLACED:
+                is_moved = not is_same_trail(&replace.terms, &self.orders.rows[ev.order].terms)
+            elif kind == Kind.TRAILED:
+                is_moved = trailed.activated
         if self.orders.apply(kind, payload, size, wall_ns) != 0:
             raise ValueError(f"record {self.seq} of kind {kind} does not fit the order table (row {ev.order})")
         if kind == Kind.SENT_EV and self.suspects:     # it fired in this life: its own story goes on
@@ -177,7 +185,7 @@ cdef class State(Recorder):
         elif not was_open and not is_done(row.ord_status):      # accepted, or found working after it was called done
             self.gate.count_open(row.account, 1)
             self._link(ev.order, row.account)
-        return self._watch(ev.order, row)
+        return self._watch(ev.order, row, is_moved, trailed.extreme_px_e9 if kind == Kind.TRAILED else 0)
 
     cdef void _chain(self, uint32_t order, uint32_t account) noexcept nogil:
         self.order_before[order] = self.order_last[account]
@@ -249,16 +257,32 @@ cdef class State(Recorder):
             row.reserved_qty_e9 = row.reserved_resting = 0       # a suspect beyond all numbers must not stop a start
         return 0
 
-    cdef int _watch(self, uint32_t order, OrderRow* row) except -1:
-        """Keep the trigger index equal to the set of orders that are held for a trigger."""
+    cdef int _watch(self, uint32_t order, OrderRow* row, bint is_moved, int64_t extreme_px_e9) except -1:
+        """Keep the trigger index equal to the set of orders that are held for a trigger.
+
+        Args:
+            is_moved: its trail is another one now. extreme_px_e9: where a trail begins, 0 = where it is, or at the next price.
+        """
         cdef bint wanted = is_held(row)
         if self.stops.is_armed(order):
-            if wanted and self.stops.trigger_px(order) == row.terms.stop_px_e9:
+            if wanted and not is_moved and (row.is_trailing or self.stops.trigger_px(order) == row.terms.stop_px_e9):
                 return 0
+            if extreme_px_e9 == 0:
+                extreme_px_e9 = self.stops.extreme_px(order)
             self.stops.disarm(order)
-        if wanted and self.stops.arm(order, row.terms.instrument, row.terms.source, direction_of(&row.terms),
+        if wanted and row.is_trailing:
+            return self._arm_trail(order, row, extreme_px_e9)
+        if wanted and self.stops.arm(order, row.terms.instrument, row.terms.source, armed_direction(row),
                                      row.terms.stop_px_e9) != 0:
             raise ValueError(f"order {order} cannot be armed at {row.terms.stop_px_e9}")
+        return 0
+
+    cdef int _arm_trail(self, uint32_t order, OrderRow* row, int64_t extreme_px_e9) except -1:
+        cdef const Terms* t = &row.terms
+        if self.stops.arm_trail(order, t.instrument, t.source, direction_of(t), t.trail_e9, t.trail_unit,
+                                self.quotes.rows[t.instrument].tick_e9, extreme_px_e9) != 0:
+            raise ValueError(f"order {order} cannot trail by {t.trail_e9} from {extreme_px_e9}")
+        self.trails.add(order)
         return 0
 
     cdef int _apply_world(self, int kind, const char* payload, Py_ssize_t size, int64_t wall_ns) except -1:
@@ -266,6 +290,7 @@ cdef class State(Recorder):
         cdef const AccountBody* account = <const AccountBody*>payload
         cdef const LimitsBody* limits = <const LimitsBody*>payload
         cdef const InstrumentStateBody* state = <const InstrumentStateBody*>payload
+        cdef const TrailMarkBody* mark = <const TrailMarkBody*>payload
         cdef bytes name
         if kind == Kind.EPOCH_STARTED:
             self.epoch = epoch.epoch
@@ -285,6 +310,8 @@ cdef class State(Recorder):
             self._halt(<const HaltBody*>payload, payload + sizeof(HaltBody), wall_ns)
         elif kind == Kind.INSTRUMENT_STATE:
             self.quotes.set_session(state.instrument, state.is_open, state.is_halted, state.is_restricted)
+        elif kind == Kind.TRAIL_MARK:
+            self.stops.advance_trails(mark.instrument, mark.source, mark.px_e9)
         elif kind == Kind.BROKEN_EARLY:
             self.orders.break_early(<const BrokenEarlyBody*>payload)
         elif kind == Kind.SUSPECTED:

@@ -35,6 +35,9 @@ cdef class TermsReader:
     cdef uint8_t* sources                   # by instrument: PriceSource + 1 that triggers watch by default, 0 = by asset class
     cdef int _refuse(self, int code, str path, str text) except 1
     cdef int _decimal(self, object text, str path, int64_t* out) except 1
+    cdef int _number(self, object text, str path, int64_t* out) except 1
+    cdef int _trail(self, object trigger, Terms* t) except 1
+    cdef int _distance(self, object trail, str path, int64_t* distance_e9, uint8_t* unit) except 1
     cdef int _terms(self, object req, Terms* t) except 1
     cdef int _trigger(self, object trigger, Terms* t) except 1
     cdef int _move_trigger(self, object trigger, Terms* t) except 1

@@ -37,3 +37,4 @@ class Refusal(IntEnum):
 TIFS: dict[str, int]
 
 SOURCES: dict[str, int]
+KINDS: dict[str, int]

@@ -16,10 +16,17 @@ cdef extern from "hotpath/src/tables.hpp" namespace "backstay" nogil:
 
 cdef enum:
     DAY_NS = 86400000000000
+    ALL_PCT_E9 = 100000000000            # 100 %
 
 TIFS = {"day": 0, "gtc": 1, "opg": 2, "ioc": 3, "fok": 4, "gtd": 6, "cls": 7}
 _MS_END = 9000000000000                  # milliseconds that still fit as nanoseconds
+KINDS = {"stop": 1, "touch": 2, "trail": 3}
 SOURCES = {"last": 0, "bid": 1, "ask": 2, "mid": 3, "mark": 4}
+
+
+cdef bint _is_offset(object req):
+    """Whether the limit follows from where the stop fires."""
+    return req.trigger is not None and req.trigger.kind == "trail" and req.trigger.limit_offset is not None
 
 
 cdef bint name_ok(const char* text, Py_ssize_t size) noexcept nogil:
@@ -75,6 +82,13 @@ cdef class TermsReader:
 
     cdef int _decimal(self, object text, str path, int64_t* out) except 1:
         """A positive decimal string; the reason of a refusal names the member."""
+        cdef int code = self._number(text, path, out)
+        if code == 0 and out[0] == 0:
+            return self._refuse(Refusal.BAD_FIELD, path, f"{path} must be above zero")
+        return code
+
+    cdef int _number(self, object text, str path, int64_t* out) except 1:
+        """A decimal string of zero or more."""
         cdef Py_ssize_t size = 0
         cdef const char* data = PyUnicode_AsUTF8AndSize(text, &size)
         cdef int code = parse_e9(data, size, out)
@@ -82,7 +96,7 @@ cdef class TermsReader:
             if code == PARSE_PRECISION:
                 return self._refuse(Refusal.BAD_DECIMAL, path, f"{path} has more than nine digits after the point")
             return self._refuse(Refusal.BAD_DECIMAL, path, f"{path} must be a decimal string below 9200000000, like \"187.20\"")
-        if out[0] <= 0:
+        if out[0] < 0:
             return self._refuse(Refusal.BAD_FIELD, path, f"{path} must be above zero")
         return 0
 
@@ -103,8 +117,8 @@ cdef class TermsReader:
             code = self._decimal(px, "px", &t.px_e9)
             if code:
                 return code
-        if (t.ord_type == OrdType.LIMIT) != (px is not None):
-            return self._refuse(Refusal.BAD_COMBINATION, "px", "a limit order needs px, a market order has none")
+        if (t.ord_type == OrdType.LIMIT and not _is_offset(req)) != (px is not None):
+            return self._refuse(Refusal.BAD_COMBINATION, "px", "a limit order needs px (or, trailing, a limit_offset), a market order has none")
         t.tif = TIFS[req.tif]
         t.extended = req.hours == "extended"
         t.reduce_only = req.reduce_only
@@ -159,20 +173,21 @@ cdef class TermsReader:
         return 0
 
     cdef int _trigger(self, object trigger, Terms* t) except 1:
-        """A condition that the gateway holds: kinds stop and touch."""
+        """A condition that the gateway holds."""
         cdef int code
-        if trigger.kind == "stop":
-            t.trigger = TriggerKind.STOP
-        elif trigger.kind == "touch":
-            t.trigger = TriggerKind.TOUCH
-        else:
-            return self._refuse(Refusal.UNSUPPORTED, "trigger.kind", "trigger kinds here are stop and touch")
-        if trigger.stop_px is None:
+        if trigger.kind not in KINDS:
+            return self._refuse(Refusal.UNSUPPORTED, "trigger.kind", f"trigger kinds here are {', '.join(KINDS)}")
+        t.trigger = KINDS[trigger.kind]
+        if trigger.stop_px is None and t.trigger != TriggerKind.TRAIL:
             return self._refuse(Refusal.BAD_COMBINATION, "trigger.stop_px", f"a {trigger.kind} needs stop_px")
-        code = self._decimal(trigger.stop_px, "trigger.stop_px", &t.stop_px_e9)
+        if trigger.stop_px is not None:
+            code = self._decimal(trigger.stop_px, "trigger.stop_px", &t.stop_px_e9)
+            if code:
+                return code
+        code = self._trail(trigger, t)
         if code:
             return code
-        for name in ("trail", "limit_offset", "at_ns", "after_ms", "breakeven", "backstop_bps", "policy"):
+        for name in ("at_ns", "after_ms", "breakeven", "backstop_bps", "policy"):
             if getattr(trigger, name) is not None:
                 return self._refuse(Refusal.UNSUPPORTED, f"trigger.{name}", f"trigger.{name} is not supported here")
         if trigger.confirm is not None and (trigger.confirm.ms is not None or trigger.confirm.ticks != 1):
@@ -199,8 +214,45 @@ cdef class TermsReader:
                 return self._refuse(Refusal.UNSUPPORTED, "trigger.max_age_ms", "the age limit here is the instrument's; see /v1/instruments")
         return 0
 
+    cdef int _trail(self, object trigger, Terms* t) except 1:
+        """How far a trailing stop stays behind, and its limit."""
+        cdef int code
+        if t.trigger != TriggerKind.TRAIL:
+            for name in ("trail", "limit_offset"):
+                if getattr(trigger, name) is not None:
+                    return self._refuse(Refusal.BAD_COMBINATION, f"trigger.{name}", f"trigger.{name} belongs to kind trail")
+            return 0
+        if trigger.trail is None:
+            return self._refuse(Refusal.BAD_COMBINATION, "trigger.trail", "a trail needs trail: amount, bps or pct")
+        code = self._distance(trigger.trail, "trigger.trail", &t.trail_e9, &t.trail_unit)
+        if code:
+            return code
+        if trigger.limit_offset is None:
+            return 0
+        if t.ord_type != OrdType.LIMIT:
+            return self._refuse(Refusal.BAD_COMBINATION, "trigger.limit_offset", "limit_offset belongs to a limit order")
+        t.has_limit_offset = 1
+        return self._number(trigger.limit_offset, "trigger.limit_offset", &t.limit_offset_e9)
+
+    cdef int _distance(self, object trail, str path, int64_t* distance_e9, uint8_t* unit) except 1:
+        """Exactly one of amount, bps and pct; a percent is a hundred basis points."""
+        cdef int code
+        given = [name for name in ("amount", "bps", "pct") if getattr(trail, name) is not None]
+        if len(given) != 1:
+            return self._refuse(Refusal.BAD_COMBINATION, path, f"{path} has exactly one of amount, bps and pct")
+        path = f"{path}.{given[0]}"
+        code = self._decimal(getattr(trail, given[0]), path, distance_e9)
+        if code:
+            return code
+        unit[0] = given[0] != "amount"
+        if unit[0] and distance_e9[0] >= (ALL_PCT_E9 if given[0] == "pct" else ALL_PCT_E9 * 100):
+            return self._refuse(Refusal.BAD_FIELD, path, f"{path} must be below the whole price")
+        if given[0] == "pct":
+            distance_e9[0] *= 100
+        return 0
+
     cdef int _move_trigger(self, object trigger, Terms* t) except 1:
-        """A replace moves the stop; whatever else it says about the trigger must be as it is."""
+        """A replace moves the stop or its trail; whatever else it says about the trigger must be as it is."""
         cdef Terms asked = t[0]
         cdef int code = self._trigger(trigger, &asked)
         if code:
@@ -208,8 +260,9 @@ cdef class TermsReader:
         if (asked.trigger != t.trigger or (trigger.source is not None and asked.source != t.source)
                 or (trigger.max_age_ms is not None and asked.max_age_ns != t.max_age_ns)
                 or (asked.fire_through and not t.fire_through) or (asked.rearm_missed and not t.rearm_missed)):
-            return self._refuse(Refusal.UNSUPPORTED, "trigger", "a replace can change trigger.stop_px only")
-        t.stop_px_e9 = asked.stop_px_e9
+            return self._refuse(Refusal.UNSUPPORTED, "trigger", "a replace can change trigger.stop_px, trail and limit_offset only")
+        t.stop_px_e9, t.trail_e9, t.trail_unit = asked.stop_px_e9, asked.trail_e9, asked.trail_unit
+        t.limit_offset_e9, t.has_limit_offset = asked.limit_offset_e9, asked.has_limit_offset
         return 0
 
     cdef int _grid(self, const Terms* t) except 1:
@@ -221,6 +274,8 @@ cdef class TermsReader:
             return self._nearest(Refusal.BAD_LOT, "qty", max(least, t.order_qty_e9 - t.order_qty_e9 % lot))
         if t.px_e9 % tick:
             return self._nearest(Refusal.BAD_TICK, "px", t.px_e9 - t.px_e9 % tick)
+        if t.limit_offset_e9 % tick:
+            return self._nearest(Refusal.BAD_TICK, "trigger.limit_offset", t.limit_offset_e9 - t.limit_offset_e9 % tick)
         if t.stop_px_e9 % tick:
             return self._nearest(Refusal.BAD_TICK, "trigger.stop_px", t.stop_px_e9 - t.stop_px_e9 % tick)
         return 0
@@ -244,8 +299,8 @@ cdef class TermsReader:
         if req.qty is not None:
             code = self._decimal(req.qty, "qty", &t.order_qty_e9)
         if code == 0 and req.px is not None:
-            if t.ord_type == OrdType.MARKET:
-                return self._refuse(Refusal.BAD_COMBINATION, "px", "a market order has no px")
+            if t.ord_type == OrdType.MARKET or t.has_limit_offset:
+                return self._refuse(Refusal.BAD_COMBINATION, "px", "a market order has no px, and a limit_offset makes it when the stop fires")
             code = self._decimal(req.px, "px", &t.px_e9)
         if code == 0 and req.trigger is not None:
             if not t.trigger:
@@ -271,6 +326,11 @@ cdef class TermsReader:
         for text, path in ((req.qty, 0), (req.px, 1), (stop, 2)):
             if text is not None:
                 self._decimal(text, "", &blank.order_qty_e9 + <Py_ssize_t>path)
+        if req.trigger is not None and req.trigger.trail is not None:
+            self._distance(req.trigger.trail, "", &blank.trail_e9, &blank.trail_unit)
+        if req.trigger is not None and req.trigger.limit_offset is not None:
+            blank.has_limit_offset = 1
+            self._number(req.trigger.limit_offset, "", &blank.limit_offset_e9)
         blank.tif = TIFS[req.tif] + 1 if req.tif is not None else 0
         blank.expire_ns = req.expire_ns or 0
         return hash_bytes(<const char*>&blank, sizeof(Terms), 11) | 1

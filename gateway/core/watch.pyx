@@ -10,17 +10,21 @@ from libcpp.vector cimport vector
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from hotpath.checks cimport CheckRequest, Decision
 from hotpath.enums cimport *
+from hotpath.fixed cimport MAX_E9
 from hotpath.orders cimport OrderRow
 from hotpath.quotes cimport BACKWARD, BAD_VALUE, InstrumentRow
 from hotpath.records cimport *
 from hotpath.ticks cimport TICK_QUOTE, TICK_TRADE, Tick, TickParser
+from hotpath.stops cimport hits_at, moves_at, trail_px
 from gateway.core.recorder cimport OP_CANCEL
-from gateway.core.state cimport SOURCES, FiredSpan, State
+from gateway.core.state cimport SOURCES, FiredSpan, State, direction_of, is_held
+from gateway.core.trails cimport NONE_TRAILS
 
 cdef enum:
     BATCH_MAX = 256                      # orders released in one turn of the loop
     FEEDS_MAX = 16                       # whose names are known
     FEED_NAME_MAX = 36
+    TELL_NS = 250000000                  # at most so often a client is told where its trailing stop is
 
 cdef struct Refused:                     # a check at release said no
     uint32_t order
@@ -84,6 +88,8 @@ cdef class Watch:
     def feed_frame(self, bytes frame not None, int64_t mono_ns, int64_t wall_ns, int feed=0) -> int:
         """Apply one market-data frame; returns how many orders fired: `take_fired` and `next_refused` give them.
 
+        Less than zero: none fired, but trailing stops moved; their records wait for the journal.
+
         Args:
             mono_ns, wall_ns: the clocks when the frame was received; ages are measured from `mono_ns`.
             feed: number of the feed that it came from (`name_feed`).
@@ -97,11 +103,11 @@ cdef class Watch:
         if tick.kind == TICK_QUOTE:
             before = self._decided()
             self._quote(&tick, mono_ns, wall_ns)
-            return self._decided() - before
+            return self._outcome(before)
         if tick.kind == TICK_TRADE:
             before = self._decided()
             self._trade(&tick, mono_ns, wall_ns)
-            return self._decided() - before
+            return self._outcome(before)
         if tick.kind < 0:
             self.malformed += 1
         return 0
@@ -109,6 +115,10 @@ cdef class Watch:
     cdef int _decided(self) noexcept nogil:
         """Orders that fired and wait to be taken, to leave or to be refused."""
         return <int>(self.fired.size() + self.refused.size())
+
+    cdef int _outcome(self, int before) noexcept nogil:
+        cdef int fired = self._decided() - before
+        return fired if fired else -<int>(self.state.out_size > 0)
 
     cdef int _quote(self, const Tick* tick, int64_t mono_ns, int64_t wall_ns) except -1:
         cdef uint32_t flags = self.state.quotes.on_quote(
@@ -136,6 +146,10 @@ cdef class Watch:
         cdef Firing firing
         if px == 0 or not self.state.stops.fires(tick.instrument, source, px):
             return 0
+        if moves_at(self.state.stops, tick.instrument, source, px):
+            self._mark(tick.instrument, source, px, wall_ns)
+            if not hits_at(self.state.stops, tick.instrument, source, px):
+                return 0
         firing.tick = tick[0]
         firing.instrument = tick.instrument
         firing.source = source
@@ -153,6 +167,53 @@ cdef class Watch:
         self._span(tick.instrument, source, px)
         if self.backlog.size() == 1:
             self.drain(mono_ns, wall_ns)
+        return 0
+
+    cdef int _mark(self, uint32_t instrument, int source, int64_t px_e9, int64_t wall_ns) except -1:
+        """Trailing stops move by a record, one for all of them: after a crash each is where the last one on disk put it."""
+        cdef State s = self.state
+        cdef TrailMarkBody* body = <TrailMarkBody*>s.scratch
+        s.wall_ns = wall_ns
+        memset(body, 0, sizeof(TrailMarkBody))
+        body.px_e9 = px_e9
+        body.instrument = instrument
+        body.source = <uint8_t>source
+        s.emit(Kind.TRAIL_MARK, sizeof(TrailMarkBody))
+        return 0
+
+    cpdef int tell_trails(self, int64_t wall_ns, int most) except -1:
+        """Tell the clients of up to `most` trailing stops where they are, as far as they moved and it is time; returns how many.
+
+        In turn over all of them: with very many, each is told less often, and the loop stays free.
+        """
+        cdef State s = self.state
+        cdef uint32_t order
+        cdef OrderRow* row
+        cdef int64_t stop_px_e9
+        cdef int told = 0
+        s.wall_ns = wall_ns
+        for _ in range(min(most, <int>s.trails.rows.size())):
+            order = s.trails.next()
+            if order == NONE_TRAILS:
+                break
+            row = &s.orders.rows[order]
+            if not (is_held(row) and row.is_trailing):
+                s.trails.drop()
+                continue
+            stop_px_e9 = s.stops.trigger_px(order)
+            if stop_px_e9 and stop_px_e9 != row.told_stop_px_e9 and wall_ns - row.told_stop_ns >= TELL_NS:
+                self._trailed(order, stop_px_e9, s.stops.extreme_px(order), False)
+                told += 1
+        return told
+
+    cdef int _trailed(self, uint32_t order, int64_t stop_px_e9, int64_t extreme_px_e9, bint activated) except -1:
+        cdef TrailedBody* body
+        self.state.begin(order)
+        body = <TrailedBody*>self.state.body()
+        body.stop_px_e9 = stop_px_e9
+        body.extreme_px_e9 = extreme_px_e9
+        body.activated = activated
+        self.state.commit(Kind.TRAILED, sizeof(TrailedBody))
         return 0
 
     cdef void _span(self, uint32_t instrument, int source, int64_t px_e9) noexcept nogil:
@@ -220,11 +281,48 @@ cdef class Watch:
             if total < BATCH_MAX:
                 self.backlog.pop_front()
             for i in range(n):
-                self._release(self.handles[i], &firing, mono_ns)
+                if self._is_waiting_trail(self.handles[i]):
+                    self._activate(self.handles[i], firing.px_e9)
+                else:
+                    self._release(self.handles[i], &firing, mono_ns)
         while self.backlog.empty() and not self.spans.empty():
             memset(&self.state.fired_px[self.spans.back()], 0, sizeof(FiredSpan))
             self.spans.pop_back()
         return total
+
+    cdef bint _is_waiting_trail(self, uint32_t order) noexcept nogil:
+        cdef const OrderRow* row = &self.state.orders.rows[order]
+        return row.terms.trigger == TriggerKind.TRAIL and not row.is_trailing
+
+    cdef int _activate(self, uint32_t order, int64_t px_e9) except -1:
+        """The activation price was reached: the stop trails from here on."""
+        cdef const Terms* t = &self.state.orders.rows[order].terms
+        cdef int64_t tick_e9 = self.state.quotes.rows[t.instrument].tick_e9
+        return self._trailed(order, trail_px(direction_of(t), t.trail_e9, t.trail_unit, tick_e9, px_e9), px_e9, True)
+
+    cdef int64_t _limit_px(self, const OrderRow* row, int64_t stop_px_e9) noexcept nogil:
+        """What the order's limit is once its stop has fired there."""
+        cdef int64_t tick_e9 = self.state.quotes.rows[row.terms.instrument].tick_e9
+        if not row.terms.has_limit_offset:
+            return row.terms.px_e9
+        if row.terms.side == Side.SELL:
+            return max(stop_px_e9 - row.terms.limit_offset_e9, tick_e9)
+        return min(stop_px_e9 + row.terms.limit_offset_e9, MAX_E9 - MAX_E9 % tick_e9)
+
+    cdef void _put_evidence(self, TriggeredBody* body, const Firing* firing) noexcept nogil:
+        """What the price was that fires, and what stood beside it."""
+        body.px_e9 = firing.px_e9
+        body.qty_e9 = firing.tick.qty_e9
+        body.bid_px_e9 = firing.bid_px_e9
+        body.ask_px_e9 = firing.ask_px_e9
+        body.venue_ns = firing.tick.venue_ns
+        body.recv_wall_ns = firing.wall_ns
+        body.feed_seq = firing.tick.feed_seq
+        body.bid_qty_e9 = firing.bid_qty_e9
+        body.ask_qty_e9 = firing.ask_qty_e9
+        body.age_ns = firing.age_ns
+        body.source = firing.source
+        body.missed = firing.missed
 
     cdef int _release(self, uint32_t order, const Firing* firing, int64_t mono_ns) except -1:
         """The checks of a release, then the record; the order goes to the broker in this very turn."""
@@ -235,6 +333,8 @@ cdef class Watch:
         cdef OrderEvent* ev
         cdef TriggeredBody* body
         cdef Refused no
+        cdef int64_t stop_px_e9 = s.stops.popped_px(order)
+        cdef int64_t px_e9 = self._limit_px(row, stop_px_e9)
         if row.terms.reduce_only:
             qty_e9 = min(qty_e9, s.gate.reducible_qty(row.account, row.terms.instrument, row.terms.side, row.reserved_qty_e9))
             qty_e9 -= qty_e9 % s.quotes.rows[row.terms.instrument].lot_e9
@@ -244,7 +344,7 @@ cdef class Watch:
         rq.account = row.account
         rq.instrument = row.terms.instrument
         rq.qty_e9 = qty_e9
-        rq.px_e9 = row.terms.px_e9
+        rq.px_e9 = px_e9
         rq.old_qty_e9 = row.reserved_qty_e9              # a suspect has some
         rq.old_px_e9 = row.reserved_px_e9 if row.reserved_qty_e9 else 0
         rq.mono_ns = mono_ns
@@ -260,22 +360,13 @@ cdef class Watch:
         ev.stage = Stage.QUEUED
         ev.hold = Hold.HOLD_NONE
         ev.leaves_qty_e9 = qty_e9
-        body.px_e9 = firing.px_e9
-        body.qty_e9 = firing.tick.qty_e9
-        body.bid_px_e9 = firing.bid_px_e9
-        body.ask_px_e9 = firing.ask_px_e9
-        body.venue_ns = firing.tick.venue_ns
-        body.recv_wall_ns = firing.wall_ns
-        body.gap_bps_e9 = self._gap_bps(firing.px_e9, row.terms.stop_px_e9)
+        self._put_evidence(body, firing)
+        body.gap_bps_e9 = self._gap_bps(firing.px_e9, stop_px_e9)
         body.decide_ns = mono_ns - firing.mono_ns
         body.send_qty_e9 = qty_e9
+        body.send_px_e9 = px_e9
+        body.stop_px_e9 = stop_px_e9
         body.ref_px_e9 = self.verdict.ref_px_e9 if self.verdict.ref_px_e9 else firing.px_e9
-        body.feed_seq = firing.tick.feed_seq
-        body.bid_qty_e9 = firing.bid_qty_e9
-        body.ask_qty_e9 = firing.ask_qty_e9
-        body.age_ns = firing.age_ns
-        body.source = firing.source
-        body.missed = firing.missed
         self._state_check(body)
         s.commit(Kind.TRIGGERED, sizeof(TriggeredBody) + self._put_feed(body, firing.feed))
         self.triggered += 1

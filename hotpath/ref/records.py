@@ -19,8 +19,8 @@ TEXT_MAX = 240
 
 # Record kinds, as in hotpath.records.Kind. Plain integers: an enumeration's members are slow to compare here.
 EPOCH_STARTED, ACCOUNT_OPENED, INSTRUMENT_LISTED, LIMITS_SET, HALT_CHANGED, INSTRUMENT_STATE, STOPPED = range(1, 8)
-BROKER_ANOMALY, SUSPECTED, CLEARED, BROKEN_EARLY = range(8, 12)
-ACCEPTED, SENT_EV, NEW_EV, TRADE, RELEASED, TRIGGERED = range(20, 26)
+BROKER_ANOMALY, SUSPECTED, CLEARED, BROKEN_EARLY, TRAIL_MARK = range(8, 13)
+ACCEPTED, SENT_EV, NEW_EV, TRADE, RELEASED, TRIGGERED, TRAILED = range(20, 27)
 PENDING_REPLACE_EV, REPLACED, REPLACE_REJECTED, PENDING_CANCEL_EV, CANCELED_EV, CANCEL_REJECTED = range(27, 33)
 EXPIRED_EV, REJECTED_EV, IN_DOUBT_EV, REQUEUED, RESTATED, TRADE_CORRECTED, TRADE_CANCELED = range(33, 40)
 CANCEL_ALL_EV, BATCH_EV, HALT_EV, GUARD_EV = range(60, 64)
@@ -135,6 +135,8 @@ class TriggeredBody(NamedTuple):
     gap_bps_e9: int
     decide_ns: int  # from the receipt of the tick
     send_qty_e9: int  # what the position allows to go out
+    send_px_e9: int  # its limit, 0 = market
+    stop_px_e9: int  # where the stop stood
     ref_px_e9: int
     feed_seq: int
     bid_qty_e9: int
@@ -150,6 +152,22 @@ class TriggeredBody(NamedTuple):
     check_passes_unit: int
     check_scope: int
     feed_size: int  # name of the feed, the tail
+
+
+class TrailedBody(NamedTuple):
+    """A stop that moved by its own rule, told to the client."""
+
+    stop_px_e9: int
+    extreme_px_e9: int  # the least favourable one that puts it there
+    activated: int  # its activation price was reached: it trails from here on
+
+
+class TrailMarkBody(NamedTuple):
+    """A price that moved trailing stops: all that trail that source then."""
+
+    px_e9: int
+    instrument: int
+    source: int
 
 
 class ReplaceBody(NamedTuple):
@@ -289,7 +307,8 @@ LAYOUTS: dict[Callable[..., Any], Struct] = {
     SentBody: Struct("<3q2B6x24s"),
     NewBody: Struct("<qB7x40s"),
     TradeBody: Struct("<6q2B6x48s"),
-    TriggeredBody: Struct("<10qQ6q7Bx"),
+    TriggeredBody: Struct("<12qQ6q7Bx"),
+    TrailedBody: Struct("<2qB7x"),
     ReplaceBody: Struct("<qQI6B6x"),
     TradeCanceledBody: Struct("<5qB7x48s"),
     BrokenEarlyBody: Struct("<qIHBx48s"),
@@ -301,6 +320,7 @@ LAYOUTS: dict[Callable[..., Any], Struct] = {
     AccountBody: Struct("<q3I2H"),
     InstrumentBody: Struct("<5qI2B2x"),
     LimitsBody: Struct("<2I"),
+    TrailMarkBody: Struct("<qIB3x"),
     HaltBody: Struct("<Q2I2B2HBx"),
     InstrumentStateBody: Struct("<I3Bx"),
 }

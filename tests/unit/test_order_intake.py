@@ -83,10 +83,17 @@ def test_bad_order_is_refused_with_its_member(
 @pytest.mark.parametrize(
     ("trigger", "refusal"),
     [
-        (Trigger(kind="trail", trail=Trail(bps="5")), Refusal.UNSUPPORTED),
+        (Trigger(kind="trail"), Refusal.BAD_COMBINATION),
+        (Trigger(kind="trail", trail=Trail()), Refusal.BAD_COMBINATION),
+        (Trigger(kind="trail", trail=Trail(bps="5", pct="1")), Refusal.BAD_COMBINATION),
+        (Trigger(kind="trail", trail=Trail(amount="0")), Refusal.BAD_FIELD),
+        (Trigger(kind="trail", trail=Trail(bps="10000")), Refusal.BAD_FIELD),
+        (Trigger(kind="trail", trail=Trail(pct="100")), Refusal.BAD_FIELD),
+        (Trigger(kind="trail", trail=Trail(bps="5"), limit_offset="0.5"), Refusal.BAD_COMBINATION),
+        (Trigger(kind="trail", trail=Trail(bps="5"), stop_px="90.001"), Refusal.BAD_TICK),
         (Trigger(kind="time", at_ns=5), Refusal.UNSUPPORTED),
         (Trigger(kind="stop"), Refusal.BAD_COMBINATION),
-        (Trigger(kind="stop", stop_px="90", trail=Trail(bps="5")), Refusal.UNSUPPORTED),
+        (Trigger(kind="stop", stop_px="90", trail=Trail(bps="5")), Refusal.BAD_COMBINATION),
         (Trigger(kind="stop", stop_px="90", confirm=Confirm(ticks=2)), Refusal.UNSUPPORTED),
         (Trigger(kind="stop", stop_px="90", placement="both"), Refusal.UNSUPPORTED),
         (Trigger(kind="stop", stop_px="90", source="mark"), Refusal.UNSUPPORTED),
@@ -105,7 +112,7 @@ def test_trigger_that_cannot_be_kept_is_refused(pair: Pair, trigger: Trigger, re
     [
         Trigger(kind="touch", stop_px="91.00"),
         Trigger(kind="stop", stop_px="91.00", source="ask"),
-        Trigger(kind="stop", stop_px="91.00", trail=Trail(bps="5")),
+        Trigger(kind="trail", trail=Trail(bps="5")),
         Trigger(kind="stop", stop_px="91.00", if_through="fire"),
     ],
 )

@@ -134,7 +134,7 @@ def account_event(
 
 TRADE = struct.pack("<6q2B6x48s", 3 * E9, 187 * E9, 12_500, 3 * E9, 5, 3 * E9, 6, 1, b'x"1\\\xff')
 TRIGGERED = struct.pack(
-    "<10qQ6q7Bx",
+    "<12qQ6q7Bx",
     181 * E9,
     300 * E9,
     180 * E9,
@@ -144,6 +144,8 @@ TRIGGERED = struct.pack(
     4_410_000_000,
     6_200,
     100 * E9,
+    0,
+    182 * E9,
     181 * E9,
     99,
     7 * E9,
@@ -161,6 +163,7 @@ TRIGGERED = struct.pack(
     5,
 )
 STATE = {"cl_ord_id": "trend:1", "order_id": "O0011", "rev": 1}
+TRAILED = struct.pack("<2qB7x", 182 * E9, 183 * E9, 0)
 CASES: dict[Kind, tuple[bytes, dict[str, Any]]] = {
     Kind.ACCEPTED: (accepted(), {"ord_status": "pending_new", "stage": "queued", **STATE}),
     Kind.SENT_EV: (
@@ -232,6 +235,7 @@ CASES: dict[Kind, tuple[bytes, dict[str, Any]]] = {
             ),
         },
     ),
+    Kind.TRAILED: (order_event(TRAILED), {"stop_px": "182", "extreme_px": "183"}),
     Kind.PENDING_REPLACE_EV: (
         order_event(replace(), pending=Pending.PENDING_REPLACE),
         {"ask_rev": 2, "pending": "replace"},

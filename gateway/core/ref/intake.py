@@ -31,22 +31,14 @@ from gateway.core.ref.terms import (
     change_content,
     is_name,
 )
-from hotpath.enums import (
-    Control,
-    Direction,
-    Hold,
-    OrdStatus,
-    Pending,
-    Reason,
-    Stage,
-    Tif,
-)
+from hotpath.enums import Control, Direction, Hold, OrdStatus, OrdType, Pending, Reason, Stage, Tif, TriggerKind
 from hotpath.ref import records as rec
 from hotpath.ref.orders import OPEN_ASKS_MAX, OrderRow
 from hotpath.ref.records import OrderEvent, Terms
 
 REV_MAX = 1000  # revisions are part of the broker-side id
 REQUEST = int(Reason.REQUEST)
+NO_TRAIL_ROOM = "too many different trails on the instrument; use a distance that others have"
 
 
 class Repeated(Exception):
@@ -125,6 +117,8 @@ class Intake(TermsReader):
         self._grid(t)
         if t.expire_ns and t.expire_ns <= self.state.wall_ns:
             raise Refused(BAD_FIELD, "expire_ns", "expire_ns lies in the past")
+        if t.trigger == TriggerKind.TRAIL and not self.state.has_trail_room(t):
+            raise Refused(BUSY, "trigger.trail", NO_TRAIL_ROOM)
         if t.trigger and not t.fire_through and self._is_through(t, mono_ns):
             text = "the condition is already true; set if_through to fire, or move stop_px"
             raise Refused(TRIGGER_THROUGH, "trigger.stop_px", text)
@@ -136,6 +130,9 @@ class Intake(TermsReader):
         self._check(account, t, None, mono_ns, dry)
 
     def _is_through(self, t: Terms, mono_ns: int) -> bool:
+        """Whether the condition is true already. A trail's is never: it starts from now, or from its activation."""
+        if t.trigger == TriggerKind.TRAIL:
+            return False
         px_e9 = self.state.quotes.trigger(t.instrument, t.source, mono_ns)
         is_down = self.state.direction_of(t) == Direction.DOWN
         is_true = px_e9 > 0 and (px_e9 <= t.stop_px_e9 if is_down else px_e9 >= t.stop_px_e9)
@@ -156,7 +153,8 @@ class Intake(TermsReader):
             old_qty_e9 = old.reserved_qty_e9 or old.terms.order_qty_e9  # held: marks a replace
             old_px_e9 = old.reserved_px_e9
         self.decision = self.state.gate.check_py(
-            account=account, instrument=t.instrument, side=t.side, ord_type=t.ord_type, qty_e9=qty_e9, px_e9=t.px_e9,
+            account=account, instrument=t.instrument, side=t.side,
+            ord_type=OrdType.MARKET if t.has_limit_offset else t.ord_type, qty_e9=qty_e9, px_e9=t.px_e9,
             old_qty_e9=old_qty_e9, old_px_e9=old_px_e9, mono_ns=mono_ns, reduce_only=bool(t.reduce_only), stp=t.stp,
             is_release=release, is_held=bool(t.trigger) and (old is None or old.ord_status == OrdStatus.HELD),
             is_dry=dry,
@@ -306,6 +304,12 @@ class Intake(TermsReader):
         is_moved = row.ord_status == OrdStatus.HELD and terms.stop_px_e9 != row.terms.stop_px_e9
         if is_moved and not terms.fire_through and self._is_through(terms, mono_ns):
             raise Refused(TRIGGER_THROUGH, "trigger.stop_px", "the condition is already true there")
+        if row.is_trailing and terms.stop_px_e9 != row.terms.stop_px_e9:
+            text = "the stop trails already: its activation price lies behind it"
+            raise Refused(BAD_FIELD, "trigger.stop_px", text)
+        is_held_trail = terms.trigger == TriggerKind.TRAIL and row.ord_status == OrdStatus.HELD
+        if is_held_trail and not self.state.has_trail_room(terms):
+            raise Refused(BUSY, "trigger.trail", NO_TRAIL_ROOM)
         self._grid(terms)
         self._check(account, terms, row, mono_ns, dry)
         return terms, content

@@ -39,6 +39,8 @@ class State:
         self.quotes = QuoteTable(instruments)
         self.orders = OrderTable(orders)
         self.stops = TriggerIndex(instruments, orders)
+        self.trails: list[int] = []  # those that trail, in turn
+        self.trail_at = 0
         self.gate = Gate(self.quotes, accounts)
         self.names = Renderer(accounts, instruments)
         self.accounts: dict[str, int] = {}
@@ -219,9 +221,11 @@ class State:
         ev = rec.read(OrderEvent, payload, 0)
         self._count(ev.account, ev.acct_seq)
         was_open = was_held = was_doubted = False
+        trail = (0, 0, 0)
         if kind != rec.ACCEPTED and ev.order < self.orders.count:
             before = self.orders.rows[ev.order]
             was_open, was_held, was_doubted = not before.is_done, before.is_held, before.is_doubted
+            trail = trail_of(before.terms)
         if self.orders.apply(kind, ev, payload, wall_ns) != 0:
             raise ValueError(f"record {self.seq} of kind {kind} does not fit the order table (row {ev.order})")
         if kind == rec.SENT_EV:  # it fired in this life: its own story goes on
@@ -241,7 +245,12 @@ class State:
         elif not was_open and not row.is_done:  # accepted, or found working after it was called done
             self.gate.count_open_py(row.account, 1)
             insort(self.open_rows[row.account], ev.order)
-        self.watch(ev.order, row)
+        extreme_e9 = 0
+        is_moved = kind == rec.REPLACED and trail_of(row.terms) != trail
+        if kind == rec.TRAILED:
+            told = rec.read(rec.TrailedBody, payload)
+            extreme_e9, is_moved = told.extreme_px_e9, bool(told.activated)
+        self.watch(ev.order, row, is_moved=is_moved, extreme_px_e9=extreme_e9)
 
     def _book(self, kind: int, ev: OrderEvent, row: OrderRow, payload: bytes) -> None:
         """What a fill does to the books, and what a request for new terms is remembered by."""
@@ -307,7 +316,7 @@ class State:
 
     def direction_of(self, terms: Terms) -> int:
         """Which way the price must go: a sell stop and a buy touch fire downwards."""
-        is_down = (terms.trigger == TriggerKind.STOP) == (terms.side == Side.SELL)
+        is_down = (terms.trigger != TriggerKind.TOUCH) == (terms.side == Side.SELL)
         return Direction.DOWN if is_down else Direction.UP
 
     def is_fired(self, terms: Terms) -> bool:
@@ -317,17 +326,40 @@ class State:
             return 0 < low_e9 <= terms.stop_px_e9
         return 0 < terms.stop_px_e9 <= high_e9
 
-    def watch(self, order: int, row: OrderRow) -> None:
-        """Keep the trigger index equal to the set of orders that are held for a trigger."""
+    def watch(self, order: int, row: OrderRow, *, is_moved: bool = False, extreme_px_e9: int = 0) -> None:
+        """Keep the trigger index equal to the set of orders that are held for a trigger.
+
+        is_moved: its trail is another one now. extreme_px_e9: where a trail begins; 0: where it is, or at the next.
+        """
         terms = row.terms
         if self.stops.holds(order):
-            if row.is_held and self.stops.trigger_of(order) == terms.stop_px_e9:
+            is_same = not is_moved and (row.is_trailing or self.stops.trigger_of(order) == terms.stop_px_e9)
+            if row.is_held and is_same:
                 return
+            extreme_px_e9 = extreme_px_e9 or self.stops.extreme_of(order)
             self.stops.disarm_stop(order)
-        if row.is_held:
+        if row.is_held and row.is_trailing:
+            self._arm_trail(order, terms, extreme_px_e9)
+        elif row.is_held:
             direction = self.direction_of(terms)
+            if terms.trigger == TriggerKind.TRAIL:  # not active: it waits for a gain
+                direction = Direction.UP if direction == Direction.DOWN else Direction.DOWN
             if self.stops.arm_stop(order, terms.instrument, terms.source, direction, terms.stop_px_e9) != 0:
                 raise ValueError(f"order {order} cannot be armed at {terms.stop_px_e9}")
+
+    def _arm_trail(self, order: int, terms: Terms, extreme_px_e9: int) -> None:
+        line = terms.instrument, terms.source, self.direction_of(terms)
+        tick_e9 = self.quotes.rows[terms.instrument].tick_e9
+        if self.stops.arm_trailing(order, *line, terms.trail_e9, bool(terms.trail_unit), tick_e9, extreme_px_e9) != 0:
+            raise ValueError(f"order {order} cannot trail by {terms.trail_e9} from {extreme_px_e9}")
+        if order not in self.trails:
+            self.trails.append(order)
+
+    def has_trail_room(self, terms: Terms) -> bool:
+        """Whether one more trail of this distance fits on its line."""
+        line = terms.instrument, terms.source, self.direction_of(terms)
+        tick_e9 = self.quotes.rows[terms.instrument].tick_e9
+        return self.stops.has_trail_room(line, (terms.trail_unit, terms.trail_e9, tick_e9))
 
     def _apply_world(self, kind: int, payload: bytes, wall_ns: int) -> None:
         if kind == rec.EPOCH_STARTED:
@@ -365,6 +397,9 @@ class State:
             order = int.from_bytes(payload, "little")
             self.suspects.pop(order, None)
             self._reserve_again(order)
+        elif kind == rec.TRAIL_MARK:
+            mark = rec.read(rec.TrailMarkBody, payload, 0)
+            self.stops.advance(mark.instrument, mark.source, mark.px_e9)
         elif kind == rec.BROKEN_EARLY:
             body = rec.read(rec.BrokenEarlyBody, payload, 0)
             self.orders.break_early(body.order, body.exec_id[: body.exec_size])
@@ -466,6 +501,11 @@ class State:
             chunk = positions[at + 8 : at + 8 + size]
             self._positions[row] = [int.from_bytes(chunk[k : k + 8], "little") for k in range(0, size // 8 * 8, 8)]
             at += 8 + size
+
+
+def trail_of(terms: Terms) -> tuple[int, int, int]:
+    """What a trailing stop must be armed anew for."""
+    return terms.trail_e9, terms.trail_unit, terms.stop_px_e9
 
 
 def _digits(value: int, count: int) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from gateway.contracts.requests import PlaceItem, ReplaceItem, Trigger
+from gateway.contracts.requests import PlaceItem, ReplaceItem, Trail, Trigger
 from gateway.core.ref.state import State
 from hotpath.enums import OrdType, PriceSource, Side, Stp, Tif, TriggerKind
 from hotpath.ref import records as rec
@@ -25,9 +25,11 @@ MS_NS = 1_000_000
 QUEUE_NS = 60_000_000_000  # how long an order waits for its link when it does not say
 TAG_BYTES_MAX = 64
 TIFS = {"day": 0, "gtc": 1, "opg": 2, "ioc": 3, "fok": 4, "gtd": 6, "cls": 7}
+KINDS = {"stop": 1, "touch": 2, "trail": 3}
+ALL_PCT_E9 = 100_000_000_000  # 100 %
 SOURCES = {"last": 0, "bid": 1, "ask": 2, "mid": 3, "mark": 4}
 NAME = re.compile(r"[A-Za-z0-9._:-]{1,36}")
-TRIGGER_EXTRAS = ("trail", "limit_offset", "at_ns", "after_ms", "breakeven", "backstop_bps", "policy")
+TRIGGER_EXTRAS = ("at_ns", "after_ms", "breakeven", "backstop_bps", "policy")
 SEED_TERMS, SEED_CHANGE = 7, 11
 
 
@@ -79,8 +81,9 @@ class TermsReader:
         is_market = t.ord_type == OrdType.MARKET
         if req.px is not None:
             t.px_e9 = _decimal(req.px, "px")
-        if is_market == (req.px is not None):
-            raise Refused(BAD_COMBINATION, "px", "a limit order needs px, a market order has none")
+        if (is_market or is_offset(req)) == (req.px is not None):
+            text = "a limit order needs px (or, trailing, a limit_offset), a market order has none"
+            raise Refused(BAD_COMBINATION, "px", text)
         t.tif = TIFS[req.tif]
         t.extended = int(req.hours == "extended")
         t.reduce_only = int(req.reduce_only)
@@ -124,13 +127,15 @@ class TermsReader:
             raise Refused(UNSUPPORTED, "display_qty", "this broker has no iceberg orders")
 
     def _trigger(self, trigger: Trigger, t: Terms) -> None:
-        """A condition that the gateway holds: kinds stop and touch."""
-        if trigger.kind not in ("stop", "touch"):
-            raise Refused(UNSUPPORTED, "trigger.kind", "trigger kinds here are stop and touch")
-        t.trigger = int(TriggerKind.STOP if trigger.kind == "stop" else TriggerKind.TOUCH)
-        if trigger.stop_px is None:
+        """A condition that the gateway holds."""
+        if trigger.kind not in KINDS:
+            raise Refused(UNSUPPORTED, "trigger.kind", f"trigger kinds here are {', '.join(KINDS)}")
+        t.trigger = KINDS[trigger.kind]
+        if trigger.stop_px is None and t.trigger != TriggerKind.TRAIL:
             raise Refused(BAD_COMBINATION, "trigger.stop_px", f"a {trigger.kind} needs stop_px")
-        t.stop_px_e9 = _decimal(trigger.stop_px, "trigger.stop_px")
+        if trigger.stop_px is not None:
+            t.stop_px_e9 = _decimal(trigger.stop_px, "trigger.stop_px")
+        self._trail(trigger, t)
         for name in TRIGGER_EXTRAS:
             if getattr(trigger, name) is not None:
                 raise Refused(UNSUPPORTED, f"trigger.{name}", f"trigger.{name} is not supported here")
@@ -149,6 +154,22 @@ class TermsReader:
             if t.max_age_ns < self.state.quotes.rows[t.instrument].max_age_ns:
                 text = "the age limit here is the instrument's; see /v1/instruments"
                 raise Refused(UNSUPPORTED, "trigger.max_age_ms", text)
+
+    def _trail(self, trigger: Trigger, t: Terms) -> None:
+        """How far a trailing stop stays behind, and its limit."""
+        if t.trigger != TriggerKind.TRAIL:
+            for name in ("trail", "limit_offset"):
+                if getattr(trigger, name) is not None:
+                    raise Refused(BAD_COMBINATION, f"trigger.{name}", f"trigger.{name} belongs to kind trail")
+            return
+        if trigger.trail is None:
+            raise Refused(BAD_COMBINATION, "trigger.trail", "a trail needs trail: amount, bps or pct")
+        t.trail_e9, t.trail_unit = distance(trigger.trail, "trigger.trail")
+        if trigger.limit_offset is None:
+            return
+        if t.ord_type != OrdType.LIMIT:
+            raise Refused(BAD_COMBINATION, "trigger.limit_offset", "limit_offset belongs to a limit order")
+        t.has_limit_offset, t.limit_offset_e9 = 1, _number(trigger.limit_offset, "trigger.limit_offset")
 
     def _source(self, trigger: Trigger, t: Terms) -> int:
         if trigger.source is not None:
@@ -173,8 +194,9 @@ class TermsReader:
             or (asked.rearm_missed and not t.rearm_missed)
         )
         if is_other:
-            raise Refused(UNSUPPORTED, "trigger", "a replace can change trigger.stop_px only")
-        t.stop_px_e9 = asked.stop_px_e9
+            raise Refused(UNSUPPORTED, "trigger", "a replace can change trigger.stop_px, trail and limit_offset only")
+        t.stop_px_e9, t.trail_e9, t.trail_unit = asked.stop_px_e9, asked.trail_e9, asked.trail_unit
+        t.limit_offset_e9, t.has_limit_offset = asked.limit_offset_e9, asked.has_limit_offset
 
     def _grid(self, t: Terms) -> None:
         """Prices on the tick, quantity on the lot; the text gives the nearest value below."""
@@ -182,7 +204,8 @@ class TermsReader:
         if t.order_qty_e9 % row.lot_e9 or t.order_qty_e9 < row.min_qty_e9:
             nearest_e9 = max(row.min_qty_e9, t.order_qty_e9 - t.order_qty_e9 % row.lot_e9)
             raise Refused(BAD_LOT, "qty", from_e9(nearest_e9))
-        for path, px_e9 in (("px", t.px_e9), ("trigger.stop_px", t.stop_px_e9)):
+        prices = ("px", t.px_e9), ("trigger.limit_offset", t.limit_offset_e9), ("trigger.stop_px", t.stop_px_e9)
+        for path, px_e9 in prices:
             if px_e9 % row.tick_e9:
                 raise Refused(BAD_TICK, path, from_e9(px_e9 - px_e9 % row.tick_e9))
 
@@ -198,8 +221,9 @@ class TermsReader:
         if req.qty is not None:
             t.order_qty_e9 = _decimal(req.qty, "qty")
         if req.px is not None:
-            if t.ord_type == OrdType.MARKET:
-                raise Refused(BAD_COMBINATION, "px", "a market order has no px")
+            if t.ord_type == OrdType.MARKET or t.has_limit_offset:
+                text = "a market order has no px, and a limit_offset makes it when the stop fires"
+                raise Refused(BAD_COMBINATION, "px", text)
             t.px_e9 = _decimal(req.px, "px")
         if req.trigger is not None:
             if not t.trigger:
@@ -221,14 +245,39 @@ class TermsReader:
 
 def _decimal(text: str, path: str) -> int:
     """A positive decimal string in 1e-9; the reason of a refusal names the member."""
+    value_e9 = _number(text, path)
+    if value_e9 == 0:
+        raise Refused(BAD_FIELD, path, f"{path} must be above zero")
+    return value_e9
+
+
+def _number(text: str, path: str) -> int:
+    """A decimal string of zero or more, in 1e-9."""
     code, value_e9 = parse_code(text)
     if code == PARSE_PRECISION:
         raise Refused(BAD_DECIMAL, path, f"{path} has more than nine digits after the point")
     if code != PARSE_OK:
         raise Refused(BAD_DECIMAL, path, f'{path} must be a decimal string below 9200000000, like "187.20"')
-    if value_e9 <= 0:
+    if value_e9 < 0:
         raise Refused(BAD_FIELD, path, f"{path} must be above zero")
     return value_e9
+
+
+def distance(trail: Trail, path: str) -> tuple[int, int]:
+    """(distance in 1e-9, unit: 0 amount, 1 bps) of exactly one of amount, bps and pct; a percent is a hundred bps."""
+    given = [name for name in ("amount", "bps", "pct") if getattr(trail, name) is not None]
+    if len(given) != 1:
+        raise Refused(BAD_COMBINATION, path, f"{path} has exactly one of amount, bps and pct")
+    path = f"{path}.{given[0]}"
+    value_e9 = _decimal(getattr(trail, given[0]), path)
+    if given[0] != "amount" and value_e9 >= (ALL_PCT_E9 if given[0] == "pct" else ALL_PCT_E9 * 100):
+        raise Refused(BAD_FIELD, path, f"{path} must be below the whole price")
+    return value_e9 * (100 if given[0] == "pct" else 1), int(given[0] != "amount")
+
+
+def is_offset(req: PlaceItem) -> bool:
+    """Whether the limit follows from where the stop fires."""
+    return req.trigger is not None and req.trigger.kind == "trail" and req.trigger.limit_offset is not None
 
 
 def change_content(req: ReplaceItem) -> int:
@@ -238,4 +287,8 @@ def change_content(req: ReplaceItem) -> int:
     changes = Terms(*numbers[:3])
     changes.tif = TIFS[req.tif] + 1 if req.tif is not None else 0
     changes.expire_ns = req.expire_ns or 0
+    if req.trigger is not None and req.trigger.trail is not None:
+        changes.trail_e9, changes.trail_unit = distance(req.trigger.trail, "")
+    if req.trigger is not None and req.trigger.limit_offset is not None:
+        changes.has_limit_offset, changes.limit_offset_e9 = 1, _number(req.trigger.limit_offset, "")
     return rec.hash_bytes(changes.pack(), SEED_CHANGE) | 1

@@ -270,11 +270,16 @@ def _id_text(text: bytes) -> str:
 
 
 def _trigger(t: Terms) -> str:
-    members = [
-        f'"kind":"{TRIGGERS[t.trigger]}"', f'"stop_px":"{from_e9(t.stop_px_e9)}"',
-        f'"source":"{SOURCE_NAMES[t.source]}"', f'"if_through":"{"fire" if t.fire_through else "reject"}"',
-        f'"on_missed":"{"rearm" if t.rearm_missed else "fire"}"',
-    ]  # fmt: skip
+    members = [f'"kind":"{TRIGGERS[t.trigger]}"']
+    if t.stop_px_e9:
+        members.append(f'"stop_px":"{from_e9(t.stop_px_e9)}"')
+    members.append(f'"source":"{SOURCE_NAMES[t.source]}"')
+    if t.trail_e9:
+        members.append(f'"trail":{{"{"bps" if t.trail_unit else "amount"}":"{from_e9(t.trail_e9)}"}}')
+    if t.has_limit_offset:
+        members.append(f'"limit_offset":"{from_e9(t.limit_offset_e9)}"')
+    members.append(f'"if_through":"{"fire" if t.fire_through else "reject"}"')
+    members.append(f'"on_missed":"{"rearm" if t.rearm_missed else "fire"}"')
     if t.max_age_ns:
         members.append(f'"max_age_ms":{t.max_age_ns // MS_NS}')
     members.append('"placement":"gateway"')

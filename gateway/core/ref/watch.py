@@ -10,14 +10,17 @@ from collections import deque
 from dataclasses import dataclass
 
 from gateway.core.ref.state import OP_CANCEL, State
-from hotpath.enums import Control, Hold, OrdStatus, Pending, PriceSource, Reason, Stage
+from hotpath.enums import Control, Hold, OrdStatus, Pending, PriceSource, Reason, Side, Stage, TriggerKind
 from hotpath.ref import records as rec
+from hotpath.ref.fixed import MAX_E9
 from hotpath.ref.quotes import BACKWARD, BAD_VALUE
+from hotpath.ref.stops import stop_px
 from hotpath.ref.ticks import TICK_QUOTE, TICK_TRADE, TickParser
 
 BATCH_MAX = 256  # orders released in one turn of the loop
 FEEDS_MAX = 16  # whose names are known
 FEED_NAME_MAX = 36
+TELL_NS = 250_000_000  # at most so often a client is told where its trailing stop is
 QUOTED = tuple(int(source) for source in (PriceSource.BID, PriceSource.ASK, PriceSource.MID))
 GAP_MAX_E9 = 9_000_000_000_000_000  # a wider gap from the trigger price is not stated
 GAP_BPS_MAX = 900_000_000_000
@@ -67,6 +70,8 @@ class Watch:
     def feed_frame(self, data: bytes, mono_ns: int, wall_ns: int, feed: int = 0) -> int:
         """Apply one market-data frame; returns how many orders fired: `take_fired` and `next_refused` give them.
 
+        Less than zero: none fired, but trailing stops moved; their records wait for the journal.
+
         mono_ns, wall_ns: the clocks when the frame was received; ages are measured from `mono_ns`. feed: its number.
         """
         self.frames += 1
@@ -89,7 +94,7 @@ class Watch:
             return 0
         for source in sources:
             self._judge(row, source, tick["qty_e9"], venue_ns, seq, mono_ns, wall_ns)
-        return self._decided() - before
+        return (self._decided() - before) or -int(self.state.has_records())
 
     def _judge(
         self, row: int, source: int, qty_e9: int, venue_ns: int, feed_seq: int, mono_ns: int, wall_ns: int
@@ -97,6 +102,11 @@ class Watch:
         px_e9 = self.state.quotes.trigger(row, source, mono_ns)
         if px_e9 == 0 or not self.state.stops.check(row, source, px_e9):
             return
+        if self.state.stops.moves(row, source, px_e9):
+            self.state.wall_ns = wall_ns
+            self.state.emit(rec.TRAIL_MARK, rec.pack(rec.TrailMarkBody(px_e9, row, source)))
+            if not self.state.stops.hits(row, source, px_e9):
+                return
         at = self.state.quotes.rows[row]
         age_ns = mono_ns - (at.last_mono_ns if source == PriceSource.LAST else at.quote_mono_ns)
         firing = Firing(
@@ -108,6 +118,48 @@ class Watch:
         self.state.fired_px[row, source] = min(low_e9, px_e9), max(high_e9, px_e9)
         if len(self.backlog) == 1:
             self.drain(mono_ns, wall_ns)
+
+    def tell_trails(self, wall_ns: int, most: int) -> int:
+        """Tell the clients of up to `most` trailing stops where they are, as far as they moved and it is time."""
+        state = self.state
+        state.wall_ns = wall_ns
+        told = 0
+        for _ in range(min(most, len(state.trails))):
+            if not state.trails:
+                break
+            state.trail_at = state.trail_at + 1 if state.trail_at + 1 < len(state.trails) else 0
+            order = state.trails[state.trail_at]
+            row = state.orders.rows[order]
+            if not (row.is_held and row.is_trailing):
+                state.trails[state.trail_at] = state.trails[-1]
+                state.trails.pop()
+                state.trail_at = state.trail_at - 1 if state.trail_at else max(0, len(state.trails) - 1)
+                continue
+            stop_e9 = state.stops.trigger_of(order)
+            if stop_e9 and stop_e9 != row.told_stop_px_e9 and wall_ns - row.told_stop_ns >= TELL_NS:
+                self._trailed(order, stop_e9, state.stops.extreme_of(order), activated=False)
+                told += 1
+        return told
+
+    def _trailed(self, order: int, stop_px_e9: int, extreme_px_e9: int, *, activated: bool) -> None:
+        body = rec.TrailedBody(stop_px_e9, extreme_px_e9, int(activated))
+        self.state.commit(rec.TRAILED, self.state.event(order), rec.pack(body))
+
+    def _activate(self, order: int, px_e9: int) -> None:
+        """The activation price was reached: the stop trails from here on."""
+        terms = self.state.orders.rows[order].terms
+        tick_e9 = self.state.quotes.rows[terms.instrument].tick_e9
+        trail = terms.trail_unit, terms.trail_e9, tick_e9
+        self._trailed(order, stop_px(self.state.direction_of(terms), trail, px_e9) or 0, px_e9, activated=True)
+
+    def _limit_px(self, terms: rec.Terms, stop_px_e9: int) -> int:
+        """What the order's limit is once its stop has fired there."""
+        if not terms.has_limit_offset:
+            return terms.px_e9
+        tick_e9 = self.state.quotes.rows[terms.instrument].tick_e9
+        if terms.side == Side.SELL:
+            return max(stop_px_e9 - terms.limit_offset_e9, tick_e9)
+        return min(stop_px_e9 + terms.limit_offset_e9, MAX_E9 - MAX_E9 % tick_e9)
 
     def _decided(self) -> int:
         """Orders that fired and wait to be taken, to leave or to be refused."""
@@ -160,7 +212,11 @@ class Watch:
             if total < BATCH_MAX:
                 self.backlog.popleft()
             for order in taken:
-                self._release(order, firing, mono_ns)
+                row = self.state.orders.rows[order]
+                if row.terms.trigger == TriggerKind.TRAIL and not row.is_trailing:
+                    self._activate(order, firing.px_e9)
+                else:
+                    self._release(order, firing, mono_ns)
         if not self.backlog:
             self.state.fired_px.clear()
         return total
@@ -171,6 +227,8 @@ class Watch:
         row = state.orders.rows[order]
         terms, account = row.terms, row.account
         qty_e9, own_qty_e9 = terms.order_qty_e9, row.reserved_qty_e9  # a suspect has some
+        stop_e9 = state.stops.popped_of(order)
+        limit_e9 = self._limit_px(terms, stop_e9)
         if terms.reduce_only:
             qty_e9 = min(qty_e9, state.gate.reducible_qty_py(account, terms.instrument, terms.side, own_qty_e9))
             qty_e9 -= qty_e9 % state.quotes.rows[terms.instrument].lot_e9
@@ -178,7 +236,7 @@ class Watch:
                 self._end_flat(order)
                 return
         verdict = state.gate.check_py(
-            account=account, instrument=terms.instrument, qty_e9=qty_e9, px_e9=terms.px_e9, mono_ns=mono_ns,
+            account=account, instrument=terms.instrument, qty_e9=qty_e9, px_e9=limit_e9, mono_ns=mono_ns,
             side=terms.side, ord_type=terms.ord_type, reduce_only=bool(terms.reduce_only), stp=terms.stp,
             is_release=True, old_qty_e9=own_qty_e9, old_px_e9=row.reserved_px_e9 if own_qty_e9 else 0,
         )  # fmt: skip
@@ -188,7 +246,7 @@ class Watch:
         refused = verdict if verdict["control"] != Control.PASS else dict.fromkeys(verdict, 0)
         body = rec.TriggeredBody(
             firing.px_e9, firing.qty_e9, firing.bid_px_e9, firing.ask_px_e9, firing.venue_ns, firing.wall_ns,
-            gap_bps(firing.px_e9, terms.stop_px_e9), mono_ns - firing.mono_ns, qty_e9,
+            gap_bps(firing.px_e9, stop_e9), mono_ns - firing.mono_ns, qty_e9, limit_e9, stop_e9,
             verdict["ref_px_e9"] or firing.px_e9, firing.feed_seq, firing.bid_qty_e9, firing.ask_qty_e9, firing.age_ns,
             refused["limit"], refused["value"], refused["passes"], firing.source, 0, refused["control"],
             refused["unit"], refused["passes_unit"], refused["scope"], len(firing.feed),

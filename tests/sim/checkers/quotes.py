@@ -33,7 +33,7 @@ class Quotes:
         if change.record.kind != Kind.TRIGGERED or change.order is None:
             return
         px, *rest = TRIGGERED.unpack_from(change.record.payload, EVENT.size)
-        symbol, source = self.judge.journal.symbols[change.order.instrument], rest[16]
+        symbol, source = self.judge.journal.symbols[change.order.instrument], rest[-2]
         waited_ns = self.judge.world.node.clock.wall_ns() - change.record.wall_ns  # for room in the journal's buffer
         at_ns = change.record.at_ns - max(0, waited_ns)
         if change.record.at_ns >= self.disturbed_ns > at_ns:
