@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -152,9 +151,9 @@ class Gateway:
         items = {item.symbol: item.feed_name for item in self.config.instruments}
         names = [items[symbol] for symbol in self.shard.feed_symbols(options.name)]
         return BinanceFeed(
-            stream_url(options.url, names), partial(self.shard.engine.on_feed_frame, feed=number),
+            stream_url(options.url, names), self.shard.engine.on_feed_frame,
             lambda up, cause: self.shard.on_feed(options.name, up, cause),
-            mono_ns=self.clock.mono_ns, rng=self.machine.rng(), idle_ms=options.idle_ms,
+            number=number, mono_ns=self.clock.mono_ns, rng=self.machine.rng(), idle_ms=options.idle_ms,
         )  # fmt: skip
 
     # --- loop --------------------------------------------------------------------------------------------------------

@@ -17,10 +17,10 @@ import msgspec
 
 from gateway.errors import ConfigError
 from gateway.options import FORMS, Config, KeyOptions, Section, e9
+from hotpath.feeds import FEEDS_MAX
 from risk.limits import LimitsInvalid
 
 ENV_PREFIX = "BACKSTAY__"
-FEEDS_MAX = 16  # the core knows the names of so many (gateway.core.watch)
 S = TypeVar("S", bound=Section)
 
 __all__ = ["Config", "ConfigError", "data_path", "load"]

@@ -19,7 +19,7 @@ from gateway.clock import Clock
 from gateway.core import COMPILED, Core
 from gateway.core.recorder import Op
 from gateway.core.state import State
-from gateway.guard import Guard
+from gateway.guard import CHECK_NS, Guard
 from gateway.halts import Halts
 from gateway.journal.errors import JournalFull, JournalStopped
 from gateway.plants import PLANTED, is_on, reach, renamed
@@ -104,10 +104,10 @@ class Engine:
             is_durable=is_durable and not (PLANTED and is_on("acknowledge_before_durable")), act=self.router.run,
         )  # fmt: skip
         self.on_status_change: Callable[[], None] = lambda: None
-        self.on_guard_change: Callable[[], None] = lambda: None
         self.on_journal_stopped: Callable[[], None] = lambda: None
         self._in_report_batch = False
         self._is_flush_due = False
+        self._relief_due_ns = 0
         self._lazy_since_ns = 0  # age of the oldest record that waits for company
         self._durable_waits: deque[tuple[int, Callable[[], None]]] = deque()
 
@@ -238,6 +238,17 @@ class Engine:
             self.stages.trigger.record(took_ns)
         self.stages.tick.record(took_ns)
 
+    def on_feed(self, feed: int, up: bool) -> None:
+        """A feed's connection was made, and its numbering begins anew, or was lost: others stand in for it."""
+        self._judge_again(self.state.quotes.set_up(feed, up, self.clock.mono_ns()))
+        self.flush()
+
+    def _judge_again(self, instruments: list[int]) -> None:
+        """Another feed's prices are in force there from now."""
+        for instrument in instruments:
+            reach("engine.feed_stands_in")
+            self.sweep(instrument)
+
     def _release(self, mono_ns: int) -> None:
         watch, router = self.watch, self.router
         while run := watch.take_fired(RELEASE_RUN):
@@ -339,8 +350,10 @@ class Engine:
                 self.reports.end_here(order, Reason.TIF_END, wall_ns)
         self.router.on_timer(wall_ns, mono_ns)
         self.watch.tell_trails(wall_ns, TRAILS_A_TURN)
-        if self.guard.on_timer(wall_ns, mono_ns):
-            self.on_guard_change()
+        if mono_ns >= self._relief_due_ns:  # before the guard, which else would call blind what another feed prices
+            self._relief_due_ns = mono_ns + CHECK_NS
+            self._judge_again(self.state.quotes.relieve(mono_ns))
+        self.guard.on_timer(wall_ns, mono_ns)
         self.state.orders.commit_ahead(ROWS_AHEAD, ROWS_A_TURN)
         self.flush()
 

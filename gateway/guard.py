@@ -63,21 +63,20 @@ class Guard:
             self._losses[row] = Loss(Protection.UNGUARDED, last_wall_ns)
         self._tell(dict.fromkeys(self._losses, b"restart"), wall_ns)
 
-    def on_timer(self, wall_ns: int, mono_ns: int) -> bool:
-        """Look at each instrument with resting stops, ten times a second; whether something changed."""
+    def on_timer(self, wall_ns: int, mono_ns: int) -> None:
+        """Look at each instrument with resting stops, ten times a second."""
         if mono_ns < self._due_ns:
-            return False
+            return
         self._due_ns = mono_ns + CHECK_NS
         silent = dict(self._watch.silent(mono_ns))
         if not silent and not self._losses:
-            return False
-        found = self._lost(silent, wall_ns)
+            return
+        self._lost(silent, wall_ns)
         back = {row for row in self._losses if row not in silent and self._watch.is_seen(row, mono_ns)}
         self._returned(back, wall_ns)
         self._forget(silent)
-        return bool(found or back)
 
-    def _lost(self, silent: dict[int, int], wall_ns: int) -> dict[int, bytes]:
+    def _lost(self, silent: dict[int, int], wall_ns: int) -> None:
         """Tell of what is blind now and was not, or has gathered more orders since."""
         held = self._views.held()
         causes = {}
@@ -91,7 +90,6 @@ class Guard:
             elif held[row] > loss.count:
                 causes[row] = b"feed silent"
         self._tell(causes, wall_ns)
-        return causes
 
     def _tell(self, causes: dict[int, bytes], wall_ns: int) -> None:
         """A `guard` to each account that has orders there and does not know yet."""

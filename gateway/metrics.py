@@ -49,6 +49,9 @@ class FeedReading:
     is_up: bool
     age_ns: int | None
     frames: int
+    is_stale: bool = False
+    lag_ns: int = 0  # of the last frame behind the venue's own time, by the clocks as they are; 0: it says none
+    leads: int = 0  # instruments whose data in force is its
     faults: Mapping[str, int] = field(default_factory=dict)  # malformed, crossed, backward, gap, unknown_symbol, ...
 
 
@@ -181,13 +184,19 @@ def _market(now: Readings) -> Iterator[Metric]:
     age = GaugeMetricFamily("backstay_feed_age_seconds", "Since the last sound frame; Inf: none yet.", labels=["feed"])
     frames = CounterMetricFamily("backstay_feed_frames", "Frames received.", labels=["feed"])
     faults = CounterMetricFamily("backstay_feed_faults", "Frames that fired nothing.", labels=["feed", "kind"])
+    stale = GaugeMetricFamily("backstay_feed_stale", "1: connected and silent beyond its limit.", labels=["feed"])
+    lag = GaugeMetricFamily("backstay_feed_lag_seconds", "Venue's time to receipt, last frame.", labels=["feed"])
+    leads = GaugeMetricFamily("backstay_feed_leads", "Instruments whose data in force is the feed's.", labels=["feed"])
     for name, feed in now.feeds.items():
+        stale.add_metric([name], int(feed.is_stale))
+        lag.add_metric([name], feed.lag_ns / NS)
+        leads.add_metric([name], feed.leads)
         up.add_metric([name], int(feed.is_up))
         age.add_metric([name], float("inf") if feed.age_ns is None else feed.age_ns / NS)
         frames.add_metric([name], feed.frames)
         for kind, count in feed.faults.items():
             faults.add_metric([name, kind], count)
-    yield from (up, age, frames, faults)
+    yield from (up, stale, age, lag, leads, frames, faults)
     yield GaugeMetricFamily(
         "backstay_blind_instruments", "Instruments with resting stops and data beyond its limit.",
         value=now.blind_instruments,

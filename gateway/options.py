@@ -262,6 +262,17 @@ class FeedOptions(Section, frozen=True):
         "ws://127.0.0.1:8711/stream?streams="
     )
     symbols: Annotated[tuple[str, ...], about("Instruments that it prices; empty is all.")] = ()
+    market: Annotated[
+        str,
+        about(
+            "Feeds of one market carry the same prices with the venue's own times and numbers: the newest counts."
+            " Empty: a market of its own, of which one leads and the others stand in."
+        ),
+    ] = ""
+    stale_ms: Annotated[
+        int,
+        about("Silence after which a connected feed is stale: state, log and metric say so.", "ms", ge=10, le=600_000),
+    ] = 2_000
     idle_ms: Annotated[
         int, about("Silence after which the feed counts as down and is reconnected.", "ms", ge=100, le=600_000)
     ] = 10_000

@@ -15,6 +15,7 @@ cdef extern from "hotpath/src/plants.hpp" namespace "backstay" nogil:
         CHANGE_WITHOUT_A_RECORD
         KEEP_A_SLOW_CLIENT
         TELL_ANOTHER_ACCOUNT
+        APPLY_OLDER_OF_TWO_FEEDS
     int plant_count() noexcept
     const char* plant_name(int plant) noexcept
     void set_plant(int plant) noexcept

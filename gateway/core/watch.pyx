@@ -12,7 +12,8 @@ from hotpath.checks cimport CheckRequest, Decision
 from hotpath.enums cimport *
 from hotpath.fixed cimport MAX_E9
 from hotpath.orders cimport OrderRow
-from hotpath.quotes cimport BACKWARD, BAD_VALUE, InstrumentRow
+from hotpath.feeds cimport FEEDS_MAX, InstrumentRow, line_of
+from hotpath.quotes cimport ASIDE, BACKWARD, BAD_VALUE
 from hotpath.records cimport *
 from hotpath.ticks cimport TICK_QUOTE, TICK_TRADE, Tick, TickParser
 from hotpath.stops cimport hits_at, moves_at, trail_px
@@ -22,7 +23,6 @@ from gateway.core.trails cimport NONE_TRAILS
 
 cdef enum:
     BATCH_MAX = 256                      # orders released in one turn of the loop
-    FEEDS_MAX = 16                       # whose names are known
     FEED_NAME_MAX = 36
     TELL_NS = 250000000                  # at most so often a client is told where its trailing stop is
 
@@ -43,7 +43,7 @@ cdef struct Firing:                      # a price that fires, with what proves 
     int64_t mono_ns
     int64_t wall_ns
     int missed
-    int feed
+    uint32_t feed                        # whose price it is
 
 cdef struct FeedName:
     char text[FEED_NAME_MAX]
@@ -65,12 +65,12 @@ cdef class Watch:
     cdef vector[uint32_t] spans              # of `State.fired_px`, to be cleared with the backlog
     cdef Decision verdict
     cdef readonly uint64_t frames
-    cdef readonly uint64_t malformed
     cdef readonly uint64_t triggered
-    cdef readonly int64_t last_frame_ns
     cdef uint32_t handles[256]
     cdef FeedName feeds[FEEDS_MAX]
-    cdef int feed                            # number of the one that speaks
+    cdef uint64_t malformed[FEEDS_MAX]       # frames that could not be read
+    cdef int64_t frame_ns[FEEDS_MAX]         # receipt of the last frame
+    cdef int64_t lag_ns[FEEDS_MAX]           # of the last frame that says when the venue sent it
     cdef vector[int64_t] seen_ns             # by instrument: the newest data so far, or since when it is watched
 
     def __cinit__(self, State state not None, TickParser parser not None):
@@ -85,7 +85,19 @@ cdef class Watch:
         memcpy(self.feeds[number].text, PyBytes_AS_STRING(name), len(name))
         self.feeds[number].size = <int>len(name)
 
-    def feed_frame(self, bytes frame not None, int64_t mono_ns, int64_t wall_ns, int feed=0) -> int:
+    def malformed_of(self, uint32_t feed) -> int:
+        """Frames of a feed that could not be read."""
+        return self.malformed[feed] if feed < FEEDS_MAX else 0
+
+    def last_frame_ns(self, uint32_t feed) -> int:
+        """When the last frame of a feed was received, by the monotonic clock; 0 for none yet."""
+        return self.frame_ns[feed] if feed < FEEDS_MAX else 0
+
+    def frame_lag_ns(self, uint32_t feed) -> int:
+        """How long after the venue's own time the last frame of a feed came, clocks as they are; 0 when none has said it."""
+        return self.lag_ns[feed] if feed < FEEDS_MAX else 0
+
+    def feed_frame(self, bytes frame not None, int64_t mono_ns, int64_t wall_ns, uint32_t feed=0) -> int:
         """Apply one market-data frame; returns how many orders fired: `take_fired` and `next_refused` give them.
 
         Less than zero: none fired, but trailing stops moved; their records wait for the journal.
@@ -96,20 +108,23 @@ cdef class Watch:
         """
         cdef Tick tick
         cdef int before
+        if feed >= FEEDS_MAX:
+            raise IndexError(f"no feed {feed}")
         self.frames += 1
-        self.feed = feed if 0 <= feed < FEEDS_MAX else 0
-        self.last_frame_ns = mono_ns
+        self.frame_ns[feed] = mono_ns
         self.parser.parse(PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame), &tick)
+        if tick.kind > 0 and tick.venue_ns:
+            self.lag_ns[feed] = wall_ns - tick.venue_ns
         if tick.kind == TICK_QUOTE:
             before = self._decided()
-            self._quote(&tick, mono_ns, wall_ns)
+            self._quote(&tick, mono_ns, wall_ns, feed)
             return self._outcome(before)
         if tick.kind == TICK_TRADE:
             before = self._decided()
-            self._trade(&tick, mono_ns, wall_ns)
+            self._trade(&tick, mono_ns, wall_ns, feed)
             return self._outcome(before)
         if tick.kind < 0:
-            self.malformed += 1
+            self.malformed[feed] += 1
         return 0
 
     cdef int _decided(self) noexcept nogil:
@@ -120,22 +135,23 @@ cdef class Watch:
         cdef int fired = self._decided() - before
         return fired if fired else -<int>(self.state.out_size > 0)
 
-    cdef int _quote(self, const Tick* tick, int64_t mono_ns, int64_t wall_ns) except -1:
+    cdef int _quote(self, const Tick* tick, int64_t mono_ns, int64_t wall_ns, uint32_t feed) except -1:
         cdef uint32_t flags = self.state.quotes.on_quote(
-            tick.instrument, tick.bid_px_e9, tick.bid_qty_e9, tick.ask_px_e9, tick.ask_qty_e9, tick.feed_seq, tick.venue_ns, mono_ns
+            tick.instrument, tick.bid_px_e9, tick.bid_qty_e9, tick.ask_px_e9, tick.ask_qty_e9, tick.feed_seq, tick.venue_ns, mono_ns,
+            feed,
         )
-        if flags & (BACKWARD | BAD_VALUE):
+        if flags & (BACKWARD | BAD_VALUE | ASIDE):
             return 0
         self._judge(tick, PriceSource.BID, mono_ns, wall_ns)
         self._judge(tick, PriceSource.ASK, mono_ns, wall_ns)
         self._judge(tick, PriceSource.MID, mono_ns, wall_ns)
         return 0
 
-    cdef int _trade(self, const Tick* tick, int64_t mono_ns, int64_t wall_ns) except -1:
+    cdef int _trade(self, const Tick* tick, int64_t mono_ns, int64_t wall_ns, uint32_t feed) except -1:
         cdef uint32_t flags = self.state.quotes.on_trade(
-            tick.instrument, tick.px_e9, tick.qty_e9, tick.feed_seq, tick.venue_ns, mono_ns
+            tick.instrument, tick.px_e9, tick.qty_e9, tick.feed_seq, tick.venue_ns, mono_ns, feed
         )
-        if flags & (BACKWARD | BAD_VALUE):
+        if flags & (BACKWARD | BAD_VALUE | ASIDE):
             return 0
         self._judge(tick, PriceSource.LAST, mono_ns, wall_ns)
         return 0
@@ -159,7 +175,7 @@ cdef class Watch:
         firing.bid_qty_e9 = row.bid_qty_e9
         firing.ask_qty_e9 = row.ask_qty_e9
         firing.age_ns = mono_ns - (row.last_mono_ns if source == PriceSource.LAST else row.quote_mono_ns)
-        firing.feed = self.feed
+        firing.feed = row.last_feed if source == PriceSource.LAST else row.quote_feed
         firing.mono_ns = mono_ns
         firing.wall_ns = wall_ns
         firing.missed = 0
@@ -239,6 +255,7 @@ cdef class Watch:
     def watch_from(self, int64_t mono_ns) -> None:
         """From now on data may be expected: what has none yet is as old as the time since."""
         self.seen_ns.assign(self.state.quotes.capacity, mono_ns)
+        self.state.quotes.expect_from(mono_ns)
 
     cdef int64_t _age_ns(self, uint32_t instrument, int64_t mono_ns) noexcept nogil:
         """Age of the newest quote or print. A new connection forgets the old data, not when it came."""
@@ -258,6 +275,18 @@ cdef class Watch:
                 age_ns = self._age_ns(row, mono_ns)
                 if age_ns > self.state.quotes.rows[row].max_age_ns:
                     found.append((row, age_ns))
+        return found
+
+    def unheard(self, uint32_t feed, int64_t mono_ns) -> list:
+        """Instruments in session on which orders rest, of which a feed that prices them said nothing for too long."""
+        cdef uint32_t row
+        cdef const InstrumentRow* at
+        found = []
+        for row in range(self.state.quotes.count):
+            at = &self.state.quotes.rows[row]
+            if self.state.held[row] and at.is_open and not at.is_halted and line_of(&self.state.quotes.feeds, feed, row).is_priced:
+                if mono_ns - line_of(&self.state.quotes.feeds, feed, row).since_ns > at.max_age_ns:
+                    found.append(row)
         return found
 
     def is_seen(self, uint32_t instrument, int64_t mono_ns) -> bool:
@@ -390,8 +419,10 @@ cdef class Watch:
         body.check_passes_unit = <uint8_t>self.verdict.passes_unit
         body.check_scope = <uint8_t>self.verdict.scope
 
-    cdef int _put_feed(self, TriggeredBody* body, int feed) noexcept nogil:
+    cdef int _put_feed(self, TriggeredBody* body, uint32_t feed) noexcept nogil:
         """The feed's name behind the body; returns its bytes."""
+        if feed >= FEEDS_MAX:
+            return 0
         cdef const FeedName* name = &self.feeds[feed]
         body.feed_size = <uint8_t>name.size
         memcpy(<char*>body + sizeof(TriggeredBody), name.text, name.size)

@@ -16,7 +16,8 @@
     PLANT(LATE_FILL_IS_NOT_LATE)         \
     PLANT(CHANGE_WITHOUT_A_RECORD)       \
     PLANT(KEEP_A_SLOW_CLIENT)            \
-    PLANT(TELL_ANOTHER_ACCOUNT)
+    PLANT(TELL_ANOTHER_ACCOUNT)          \
+    PLANT(APPLY_OLDER_OF_TWO_FEEDS)
 
 namespace backstay {
 

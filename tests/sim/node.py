@@ -231,7 +231,7 @@ class Node:
 
     def on_frame(self, symbol: str, frame: bytes, fault: str) -> None:
         shard = self.shard
-        if shard is None or FEED not in shard.feeds_up:
+        if shard is None or not shard.feeds.is_up(0):
             return
         if not fault:
             self.priced.add((symbol, b"bookTicker" in frame))

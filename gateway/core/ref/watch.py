@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from gateway.core.ref.state import OP_CANCEL, State
 from hotpath.enums import Control, Hold, OrdStatus, Pending, PriceSource, Reason, Side, Stage, TriggerKind
 from hotpath.ref import records as rec
+from hotpath.ref.feeds import FEEDS_MAX
 from hotpath.ref.fixed import MAX_E9
-from hotpath.ref.quotes import BACKWARD, BAD_VALUE
+from hotpath.ref.quotes import ASIDE, BACKWARD, BAD_VALUE
 from hotpath.ref.stops import stop_px
 from hotpath.ref.ticks import TICK_QUOTE, TICK_TRADE, TickParser
 
 BATCH_MAX = 256  # orders released in one turn of the loop
-FEEDS_MAX = 16  # whose names are known
 FEED_NAME_MAX = 36
 TELL_NS = 250_000_000  # at most so often a client is told where its trailing stop is
 QUOTED = tuple(int(source) for source in (PriceSource.BID, PriceSource.ASK, PriceSource.MID))
@@ -53,12 +53,14 @@ class Watch:
     def __init__(self, state: State, parser: TickParser) -> None:
         self.state = state
         self.parser = parser
-        self.frames = self.malformed = self.triggered = self.last_frame_ns = 0
+        self.frames = self.triggered = 0
+        self.malformed = [0] * FEEDS_MAX  # frames that could not be read
+        self.frame_ns = [0] * FEEDS_MAX  # receipt of the last frame
+        self.lag_ns = [0] * FEEDS_MAX  # of the last frame that says when the venue sent it
         self.fired: deque[int] = deque()
         self.backlog: deque[Firing] = deque()
         self.refused: deque[tuple[int, int]] = deque()  # (order, control) that a check at release refused
         self.feeds: dict[int, bytes] = {}
-        self.feed = 0  # number of the one that speaks
         self.seen_ns = [0] * state.quotes.capacity  # the newest data so far, or since when it is watched
 
     def name_feed(self, number: int, name: bytes) -> None:
@@ -66,6 +68,18 @@ class Watch:
         if not 0 <= number < FEEDS_MAX or not 1 <= len(name) <= FEED_NAME_MAX:
             raise ValueError(f"feed {number} cannot be called {name!r}")
         self.feeds[number] = name
+
+    def malformed_of(self, feed: int) -> int:
+        """Frames of a feed that could not be read."""
+        return self.malformed[feed]
+
+    def last_frame_ns(self, feed: int) -> int:
+        """When the last frame of a feed was received, by the monotonic clock; 0 for none yet."""
+        return self.frame_ns[feed]
+
+    def frame_lag_ns(self, feed: int) -> int:
+        """How long after the venue's own time the last frame of a feed came; 0 when none has said it."""
+        return self.lag_ns[feed]
 
     def feed_frame(self, data: bytes, mono_ns: int, wall_ns: int, feed: int = 0) -> int:
         """Apply one market-data frame; returns how many orders fired: `take_fired` and `next_refused` give them.
@@ -75,22 +89,23 @@ class Watch:
         mono_ns, wall_ns: the clocks when the frame was received; ages are measured from `mono_ns`. feed: its number.
         """
         self.frames += 1
-        self.feed = feed if 0 <= feed < FEEDS_MAX else 0
-        self.last_frame_ns = mono_ns
+        self.frame_ns[feed] = mono_ns
         tick = self.parser.parse_py(data)
+        if tick["kind"] > 0 and tick["venue_ns"]:
+            self.lag_ns[feed] = wall_ns - tick["venue_ns"]
         before = self._decided()
         row, seq, venue_ns = tick["instrument"], tick["feed_seq"], tick["venue_ns"]
         if tick["kind"] == TICK_QUOTE:
             sides = tick["bid_px_e9"], tick["bid_qty_e9"], tick["ask_px_e9"], tick["ask_qty_e9"]
-            flags = self.state.quotes.quote(row, *sides, seq, venue_ns, mono_ns)
+            flags = self.state.quotes.quote(row, *sides, seq, venue_ns, mono_ns, feed)
             sources = QUOTED
         elif tick["kind"] == TICK_TRADE:
-            flags = self.state.quotes.trade(row, tick["px_e9"], tick["qty_e9"], seq, venue_ns, mono_ns)
+            flags = self.state.quotes.trade(row, tick["px_e9"], tick["qty_e9"], seq, venue_ns, mono_ns, feed)
             sources = (int(PriceSource.LAST),)
         else:
-            self.malformed += tick["kind"] < 0
+            self.malformed[feed] += tick["kind"] < 0
             return 0
-        if flags & (BACKWARD | BAD_VALUE):
+        if flags & (BACKWARD | BAD_VALUE | ASIDE):
             return 0
         for source in sources:
             self._judge(row, source, tick["qty_e9"], venue_ns, seq, mono_ns, wall_ns)
@@ -109,9 +124,10 @@ class Watch:
                 return
         at = self.state.quotes.rows[row]
         age_ns = mono_ns - (at.last_mono_ns if source == PriceSource.LAST else at.quote_mono_ns)
+        feed = at.last_feed if source == PriceSource.LAST else at.quote_feed
         firing = Firing(
             row, source, px_e9, qty_e9, at.bid_px_e9, at.ask_px_e9, at.bid_qty_e9, at.ask_qty_e9, age_ns,
-            self.feeds.get(self.feed, b""), venue_ns, feed_seq, mono_ns, wall_ns,
+            self.feeds.get(feed, b""), venue_ns, feed_seq, mono_ns, wall_ns,
         )  # fmt: skip
         self.backlog.append(firing)
         low_e9, high_e9 = self.state.fired_px.get((row, source), (px_e9, px_e9))
@@ -176,6 +192,7 @@ class Watch:
     def watch_from(self, mono_ns: int) -> None:
         """From now on data may be expected: what has none yet is as old as the time since."""
         self.seen_ns = [mono_ns] * self.state.quotes.capacity
+        self.state.quotes.expect_from(mono_ns)
 
     def _age_ns(self, instrument: int, mono_ns: int) -> int:
         """Age of the newest quote or print. A new connection forgets the old data, not when it came."""
@@ -192,6 +209,18 @@ class Watch:
                 if age_ns > at.max_age_ns:
                     found.append((row, age_ns))
         return found
+
+    def unheard(self, feed: int, mono_ns: int) -> list[int]:
+        """Instruments in session on which orders rest, of which a feed that prices them said nothing for too long."""
+        lines = self.state.quotes.feeds.lines[feed]
+        return [
+            row
+            for row, at in enumerate(self.state.quotes.rows)
+            if self.state.held[row]
+            and at.is_trading
+            and lines[row].is_priced
+            and mono_ns - lines[row].since_ns > at.max_age_ns
+        ]
 
     def is_seen(self, instrument: int, mono_ns: int) -> bool:
         """Whether there is data of the instrument within its limit."""

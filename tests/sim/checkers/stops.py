@@ -51,7 +51,13 @@ class Stops:
         if number <= self.newest.get(kind, 0):
             return  # a wild one with a higher number came before it
         self.newest[kind] = number
-        if item.fault or shard is None or node.is_paused or not shard.feeds_up or not shard.engine.is_admitting:
+        if (
+            item.fault
+            or shard is None
+            or node.is_paused
+            or not any(map(shard.feeds.is_up, range(len(shard.config.feeds))))
+            or not shard.engine.is_admitting
+        ):
             return
         prices = self._prices(item, data)
         for order in self.judge.journal.orders.values():
