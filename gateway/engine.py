@@ -19,6 +19,7 @@ from gateway.clock import Clock
 from gateway.core import COMPILED, Core
 from gateway.core.recorder import Op
 from gateway.core.state import State
+from gateway.flatten import Flatten
 from gateway.guard import CHECK_NS, Guard
 from gateway.halts import Halts
 from gateway.journal.errors import JournalFull, JournalStopped
@@ -93,7 +94,7 @@ class Engine:
         self.router = Router(self, adapter, answer_ns)
         self.halts = Halts(self)
         self.world = core.world(state)
-        self.guard = Guard(state, self.watch, self.views, self.world)
+        self.guard = Guard(state, self.watch, self.views, self.world, Flatten(self).close)
         self.is_admitting = True  # false: protect-only, nothing new is accepted
         self.is_backed_up = False  # the journal would not take what is recorded: entries are answered BUSY
         self.stop_cause = ""

@@ -220,6 +220,23 @@ AccountLimits = msgspec.defstruct(  # the limits are defined in risk.limits; thi
 )  # fmt: skip
 
 
+class PolicyOptions(Section, frozen=True):
+    """One protection policy: what is done for accounts that name it when their stops cannot do their work."""
+
+    name: Annotated[str, about("Name, as accounts use it.", pattern=NAME)] = "default"
+    on_feed_loss: Annotated[
+        Literal["alert", "second_feed", "flatten", "broker"],
+        about(
+            "When an instrument with resting stops is blind. `alert`: say so and wait. `second_feed`: the same, and a"
+            " configuration in which one feed alone prices an instrument is refused. `flatten`: close the position."
+            " `broker` (hand the stops over) is refused: no stop can be placed there yet."
+        ),
+    ] = "alert"
+    flatten_after_ms: Annotated[
+        int, about("How long the instrument stays blind before `flatten` acts.", "ms", ge=0, le=86_400_000)
+    ] = 10_000
+
+
 class AccountOptions(Section, frozen=True):
     """One account."""
 
@@ -229,11 +246,16 @@ class AccountOptions(Section, frozen=True):
     ] = ""
     cash: Annotated[str, about("Cash when the journal begins; later the journal knows.", "money", pattern=MONEY)] = "0"
     broker: Annotated[Literal["sim"], about("Where its orders go.")] = "sim"
+    policy: Annotated[str, about("Its protection policy, by name. Empty: the defaults of `[[policies]]`.")] = ""
     limits: AccountLimits | None = None  # type: ignore[valid-type]
 
     def fixed_limits(self) -> FixedLimits | None:
         """The limits in the core's units; None when the account has none. Raises LimitsInvalid."""
         return None if self.limits is None else FixedLimits.parse(msgspec.to_builtins(self.limits))
+
+    def policy_of(self, policies: tuple[PolicyOptions, ...]) -> PolicyOptions:
+        """Its policy among those; the defaults when it names none."""
+        return next((policy for policy in policies if self.policy and policy.name == self.policy), PolicyOptions())
 
 
 class KeyOptions(Section, frozen=True):
@@ -381,6 +403,7 @@ class Config(Section, frozen=True):
     limits: Limits = Limits()
     capacity: CapacityOptions = CapacityOptions()
     instruments: tuple[InstrumentOptions, ...] = DEFAULT_INSTRUMENTS
+    policies: tuple[PolicyOptions, ...] = (PolicyOptions(),)
     accounts: tuple[AccountOptions, ...] = DEFAULT_ACCOUNTS
     keys: tuple[KeyOptions, ...] = DEFAULT_KEYS
     feeds: tuple[FeedOptions, ...] = (FeedOptions(),)

@@ -69,6 +69,10 @@ class Shard:
         self.roll_day()
         self._set_instruments()
         self._set_feeds()
+        self.engine.guard.policies = {
+            self.state.accounts[account.name]: account.policy_of(self.config.policies)
+            for account in self.config.accounts
+        }
         self.engine.recover(last_wall_ns, is_clean=booted.recovered.is_clean)
 
     def _set_instruments(self) -> None:
