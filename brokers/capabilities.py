@@ -19,11 +19,16 @@ class DedupClass(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateBudget:
-    """Messages that one link may send; the reserve is for cancels and protective orders and is never lent."""
+    """Messages that one link may send: orders, cancels, replaces and questions. Whoever sends keeps to it.
 
-    messages_per_s: int
-    burst: int
-    reserved_burst: int
+    messages_per_s: 0 for a broker that declares none. burst: how many may leave at once after a rest.
+    reserved_burst: the part of the burst that is never lent: half of it, rounded up, is for protective exits alone,
+    the other half for them and for cancels.
+    """
+
+    messages_per_s: int = 0
+    burst: int = 0
+    reserved_burst: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,4 +53,4 @@ class Capabilities:
     horizon_ns: int = 0
     reserves_position: bool = False
     max_broker_id_chars: int = 20
-    budget: RateBudget
+    budget: RateBudget = RateBudget()

@@ -11,6 +11,7 @@ import msgspec
 import structlog
 import uvloop
 
+from brokers.capabilities import RateBudget
 from brokers.ports import ReportSink
 from brokers.sim.link import SimAdapter, SimLinkConfig
 from gateway.config import Config
@@ -140,6 +141,9 @@ class Gateway:
             host=host if scheme == "tcp" else "127.0.0.1", port=int(port) if scheme == "tcp" else 0,
             unix=place if scheme == "unix" else "", key=options.key, secret=secret.hex(),
             shard=state.shard, history=state.history_text(), horizon_ms=options.horizon_ms,
+            budget=RateBudget(
+                messages_per_s=options.messages_per_s, burst=options.burst, reserved_burst=options.reserved_burst
+            ),
         )  # fmt: skip
         clock = self.clock
         self.adapter = SimAdapter(

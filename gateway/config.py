@@ -339,6 +339,8 @@ def _venue_can_run(config: Config) -> Iterator[str]:
     sim = config.broker.sim
     if sim.secret_env and sim.secret_file not in ("", type(sim)().secret_file):
         yield "broker.sim.secret_file: name either secret_env or secret_file"
+    if sim.messages_per_s and sim.reserved_burst >= sim.burst:
+        yield f"broker.sim.reserved_burst: must be below burst {sim.burst}: the rest is for all other orders"
 
 
 def _bounds_rise(config: Config) -> Iterator[str]:

@@ -88,6 +88,8 @@ class Readings:
     journal: JournalReading
     sessions: Mapping[str, int]  # state: authenticated, waiting
     queues: Mapping[str, int]  # name: entries waiting
+    lines: Mapping[tuple[str, str], tuple[int, int]] = field(default_factory=dict)  # (broker, rank): orders, oldest ns
+    over_rate: Mapping[str, int] = field(default_factory=dict)  # broker: messages that it refused for their rate
     blind_instruments: int = 0  # with stops that nobody can judge now
     unpriced_instruments: int = 0  # without a fresh reference price: market orders are refused
     unguarded_ns: int = 0
@@ -125,6 +127,7 @@ class Metrics(Collector):
         yield from self._latencies(now)
         yield from _orders(now)
         yield from _market(now)
+        yield from _egress(now)
         yield from self._journal(now.journal)
         yield from _clients(now)
 
@@ -212,6 +215,21 @@ def _market(now: Readings) -> Iterator[Metric]:
     yield _labelled(
         GaugeMetricFamily("backstay_link_up", "1: the broker link is logged in.", labels=["broker"]),
         [((broker,), int(is_up)) for broker, is_up in now.links.items()],
+    )
+
+
+def _egress(now: Readings) -> Iterator[Metric]:
+    depth = GaugeMetricFamily("backstay_egress_depth", "Orders in line to the broker.", labels=["broker", "rank"])
+    oldest = GaugeMetricFamily(
+        "backstay_egress_oldest_seconds", "How long the oldest of them has waited.", labels=["broker", "rank"]
+    )
+    for labels, (count, age_ns) in now.lines.items():
+        depth.add_metric(labels, count)
+        oldest.add_metric(labels, age_ns / NS)
+    yield from (depth, oldest)
+    yield _labelled(
+        CounterMetricFamily("backstay_egress_refused", "Messages refused for their rate.", labels=["broker"]),
+        [((broker,), count) for broker, count in now.over_rate.items()],
     )
 
 

@@ -319,6 +319,17 @@ class SimBrokerOptions(Section, frozen=True):
             le=600_000,
         ),
     ] = 0
+    messages_per_s: Annotated[
+        int,
+        about("Messages that the venue takes, never passed: say a little less than it allows. 0: no rate.", "1/s",
+              ge=0, le=1_000_000),
+    ] = 0  # fmt: skip
+    burst: Annotated[int, about("How many of them at once after a rest.", "messages", ge=1, le=1_000_000)] = 50
+    reserved_burst: Annotated[
+        int,
+        about("Part of the burst for protective exits; half of it, rounded down, serves cancels as well.", "messages",
+              ge=0, le=1_000_000),
+    ] = 10  # fmt: skip
 
 
 class BrokerOptions(Section, frozen=True):

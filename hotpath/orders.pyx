@@ -84,7 +84,7 @@ cdef bint is_allowed(const OrderRow* row, int kind) noexcept nogil:
     if kind == Kind.SENT_EV or kind == Kind.NEW_EV or kind == Kind.IN_DOUBT_EV:
         return unsent if kind == Kind.SENT_EV else status == OrdStatus.PENDING_NEW
     if kind == Kind.REQUEUED:
-        return status == OrdStatus.PENDING_NEW and row.stage == Stage.IN_DOUBT
+        return status == OrdStatus.PENDING_NEW and not unsent
     if kind == Kind.TRIGGERED or kind == Kind.RELEASED or kind == Kind.TRAILED:
         return status == OrdStatus.HELD
     if kind == Kind.PENDING_REPLACE_EV:

@@ -11,6 +11,7 @@ from random import Random
 
 from brokers.sim import messages as m
 from brokers.sim.book import Book, Order
+from brokers.sim.pace import Pace
 from brokers.sim.quirks import MILLION, Delivery, Drop, Outbound, Quirks
 from hotpath.fixed import from_e4, from_e9, to_e9
 
@@ -18,6 +19,7 @@ MAX_ORDERS = 20_000_000
 SIDES = frozenset({"buy", "sell"})
 TIFS = frozenset({"day", "gtc", "ioc", "fok", "gtd"})
 MONEY_SCALE = 10**14  # px_e9 * qty_e9 to 1e-4
+TOO_FAST = ("throttled", "RATE", "too many messages: send it again later")
 
 
 class Refusal(Exception):
@@ -29,6 +31,7 @@ class Exchange:
 
     def __init__(self, seed: int, quirks: Quirks | None = None, symbols: frozenset[str] = frozenset()) -> None:
         self.delivery = Delivery(Random(seed), quirks or Quirks())
+        self.pace = Pace()
         self.books: dict[str, Book] = {sym: Book() for sym in sorted(symbols)}
         self.orders: dict[tuple[str, str], Order] = {}
         self.executions: dict[str, list[m.Fill]] = {}
@@ -109,6 +112,8 @@ class Exchange:
     def on_order(self, key: str, new: m.New, now_ns: int) -> list[Outbound]:
         """Take or refuse one order, and match it."""
         out: list[Outbound] = []
+        if self._is_too_fast(key, now_ns):
+            return self._turn_away(key, m.Rejected(new.id, *TOO_FAST, now_ns), now_ns)
         if self.delivery.hits(self.quirks.swallow_ppm):
             return self._reset(key, out)
         if (key, new.id) in self.orders:
@@ -135,6 +140,16 @@ class Exchange:
             return self._reset(key, out)
         return out
 
+    def _is_too_fast(self, key: str, now_ns: int) -> bool:
+        """Whether a message is one too many for its key's rate: refused at the door, and nothing remembers it."""
+        rate_per_s, burst = self.quirks.rate_per_s, self.quirks.rate_burst
+        return rate_per_s > 0 and not self.pace.takes(key, rate_per_s, burst, now_ns)
+
+    def _turn_away(self, key: str, refusal: m.Message, now_ns: int) -> list[Outbound]:
+        out: list[Outbound] = []
+        self._say(key, refusal, now_ns, out)
+        return out
+
     def _reset(self, key: str, out: list[Outbound]) -> list[Outbound]:
         """The link goes down before anything of `out` leaves: only a query will tell."""
         return [(0, key, Drop()), *(item for item in out if item[1] != key)]
@@ -144,7 +159,7 @@ class Exchange:
         if not 1 <= len(new.id) <= 36 or not new.id.isascii() or not new.id.isprintable():
             raise Refusal("other", "BAD_ID", "id must be 1 to 36 printable ASCII characters")
         if self.order_count > MAX_ORDERS:
-            raise Refusal("throttled", "FULL", "the venue takes no more orders")
+            raise Refusal("other", "FULL", "the venue takes no more orders")
         if new.sym not in self.books:
             raise Refusal("symbol", "NO_SYMBOL", f"no such symbol: {new.sym}")
         if new.side not in SIDES or new.tif not in TIFS or new.type not in ("market", "limit"):
@@ -197,6 +212,8 @@ class Exchange:
 
     def on_cancel(self, key: str, cancel: m.Cancel, now_ns: int) -> list[Outbound]:
         out: list[Outbound] = []
+        if self._is_too_fast(key, now_ns):
+            return self._turn_away(key, m.CancelRejected(cancel.id, *TOO_FAST, now_ns), now_ns)
         if self.delivery.hits(self.quirks.swallow_ppm):
             return self._reset(key, out)
         order = self.orders.get((key, cancel.id))
@@ -225,6 +242,8 @@ class Exchange:
     def on_replace(self, key: str, replace: m.Replace, now_ns: int) -> list[Outbound]:
         """New terms under a new id; less quantity at the same price keeps the place in line."""
         out: list[Outbound] = []
+        if self._is_too_fast(key, now_ns):
+            return self._turn_away(key, m.ReplaceRejected(replace.id, replace.orig, *TOO_FAST, now_ns), now_ns)
         if self.delivery.hits(self.quirks.swallow_ppm):
             return self._reset(key, out)
         order = self.orders.get((key, replace.orig))
@@ -272,6 +291,8 @@ class Exchange:
 
     def on_query(self, key: str, query: m.Query, now_ns: int) -> list[Outbound]:
         out: list[Outbound] = []
+        if self._is_too_fast(key, now_ns):
+            return self._turn_away(key, m.QueryRejected(query.id, *TOO_FAST, now_ns), now_ns)
         order = self.orders.get((key, query.id))
         if order is None or self.delivery.hits(self.quirks.stale_query_ppm):
             self._say(key, m.State(query.id, False, now_ns), now_ns, out)

@@ -187,6 +187,14 @@ class CancelRejected(Message, frozen=True, gc=False, tag="cancel_rejected"):
     ts: int
 
 
+class QueryRejected(Message, frozen=True, gc=False, tag="query_rejected"):
+    id: str
+    reason: str
+    code: str
+    text: str
+    ts: int
+
+
 class Busted(Message, frozen=True, gc=False, tag="busted"):
     id: str
     oid: str
@@ -257,6 +265,7 @@ Fact = Ack | Fill | Canceled | Expired | Rejected | Replaced | Busted  # what ch
 Request = Login | Ping | New | Cancel | Replace | Query | MassCancel | Execs | Orders | Positions | Admin
 Answer = (
     Hello | Welcome | Logout | Ping | Pong | Error | Ack | Fill | Canceled | Expired | Rejected | Replaced
-    | ReplaceRejected | CancelRejected | Busted | State | MassCanceled | ExecsEnd | OrdersEnd | PositionList | AdminOk
+    | ReplaceRejected | CancelRejected | QueryRejected | Busted | State | MassCanceled | ExecsEnd | OrdersEnd
+    | PositionList | AdminOk
 )  # fmt: skip
 Outgoing = Message

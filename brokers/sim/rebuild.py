@@ -90,6 +90,8 @@ class Rebuilder:
         return order
 
     def _rejected(self, key: str, fact: m.Rejected) -> None:
+        if fact.reason == "throttled":  # turned away at the door: the name is as free as before
+            return
         if (key, fact.id) in self._exchange.orders:  # a name that was used before: its order stands
             return
         new = self._asked.pop((key, fact.id))

@@ -46,6 +46,7 @@ class ReportReader:
             m.Replaced: _replaced,
             m.ReplaceRejected: lambda message, head: ports.ReportReplaceRejected(**_refusal(message), **head),
             m.CancelRejected: lambda message, head: ports.ReportCancelRejected(**_refusal(message), **head),
+            m.QueryRejected: lambda message, head: ports.ReportQueryRejected(**_refusal(message), **head),
             m.Busted: _busted,
             m.State: _state,
         }
@@ -98,7 +99,7 @@ class ReportReader:
         )  # fmt: skip
 
 
-def _refusal(message: m.Rejected | m.ReplaceRejected | m.CancelRejected) -> dict[str, Any]:
+def _refusal(message: m.Rejected | m.ReplaceRejected | m.CancelRejected | m.QueryRejected) -> dict[str, Any]:
     return {"reason": _reason(message.reason), "code": message.code, "text": message.text}
 
 

@@ -81,6 +81,24 @@ cdef class Views:
         cdef OrderRow* row = &self.state.orders.rows[order]
         return row.ord_status, row.stage, row.pending
 
+    def rank(self, uint32_t order) -> int:
+        """For what its next message leaves: a Rank. A replace counts by the larger of the terms in force and those asked."""
+        cdef OrderRow* row = &self.state.orders.rows[order]
+        cdef PairRow* pair = self.state.gate.pair(row.account, row.terms.instrument, False)
+        cdef int64_t open_qty_e9 = row.terms.order_qty_e9 - row.cum_qty_e9
+        cdef int64_t far_qty_e9 = 0                      # the position that the order works against
+        cdef bint smaller = False
+        if row.pending == Pending.PENDING_CANCEL:
+            return Rank.CANCELS
+        if row.pending == Pending.PENDING_REPLACE:
+            smaller = row.ask_qty_e9 < row.terms.order_qty_e9
+            open_qty_e9 = max(open_qty_e9, row.ask_qty_e9 - row.cum_qty_e9)
+        if pair != NULL:
+            far_qty_e9 = -pair.pos_qty_e9 if row.terms.side == Side.BUY else pair.pos_qty_e9
+        if row.terms.reduce_only or (row.triggered and open_qty_e9 <= far_qty_e9):
+            return Rank.EXITS
+        return Rank.REDUCTIONS if smaller or open_qty_e9 <= far_qty_e9 else Rank.ENTRIES
+
     def is_unfinished(self, uint32_t order) -> bool:
         """Whether its broker should say more of an order soon: fills that it counts and has not told, or the end of one that
         works there and was to be done at once."""

@@ -47,6 +47,8 @@ def take(gateway: Gateway, version: str) -> Readings:
             "effects": state.effect_count(),
             "expiries": len(engine.expiries),
         },
+        lines={("sim", rank): line for rank, line in engine.router.egress.depths().items()},
+        over_rate={"sim": engine.router.egress.refusals},
         blind_instruments=len(engine.guard.blind),
         unpriced_instruments=_unpriced(gateway),
         unguarded_ns=engine.guard.unguarded_ns,

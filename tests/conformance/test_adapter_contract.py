@@ -12,10 +12,12 @@ import pytest
 import uvloop
 
 from brokers.ports import (
+    RejectReason,
     ReportCanceled,
     ReportCancelRejected,
     ReportExpired,
     ReportNew,
+    ReportQueryRejected,
     ReportRejected,
     ReportReplaced,
     ReportReplaceRejected,
@@ -371,16 +373,23 @@ def test_a_broken_execution_is_reported(make_broker: Scenario) -> None:
     uvloop.run(scenario())
 
 
-def test_a_spent_budget_holds_entries_back_and_lets_cancels_through(make_broker: Scenario) -> None:
+def test_a_message_over_the_rate_is_refused_and_may_be_sent_again(make_broker: Scenario) -> None:
     async def scenario() -> None:
-        async with Stage(make_broker, messages_per_s=20, burst=4, reserved_burst=2) as stage:
-            tickets = [stage.desk.limit(Side.BUY, "1", "95") for _ in range(3)]
-            assert [stage.adapter.submit(ticket) for ticket in tickets] == [True, True, False]
-            assert stage.adapter.cancel(tickets[0])
-            await stage.sink.next(ReportCanceled, tickets[0].order)
-            await stage.sink.until(lambda: stage.sink.writable_count > 0 and stage.adapter.submit(tickets[2]))
-            await stage.sink.next(ReportNew, tickets[2].order)
-            assert stage.broker.received(tickets[2].broker_cl_ord_id) == 1
+        async with Stage(make_broker) as stage:
+            first, second = (stage.desk.limit(Side.BUY, "1", "95") for _ in range(2))
+            await stage.broker.fault("quirks", rate_per_s=1, rate_burst=1)
+            assert stage.adapter.submit(first, second) == 2
+            refused = await stage.sink.next(ReportRejected, second.order)
+            assert refused.reason == RejectReason.THROTTLED
+            assert stage.adapter.cancel(first)
+            assert (await stage.sink.next(ReportCancelRejected, first.order)).reason == RejectReason.THROTTLED
+            assert stage.adapter.replace(stage.desk.replace(first, "2", "95"))
+            assert (await stage.sink.next(ReportReplaceRejected, first.order)).reason == RejectReason.THROTTLED
+            assert stage.adapter.query(first)
+            assert (await stage.sink.next(ReportQueryRejected, first.order)).reason == RejectReason.THROTTLED
+            await stage.broker.fault("quirks", rate_per_s=0)
+            assert stage.adapter.submit(second) == 1  # its id is unused
+            await stage.sink.next(ReportNew, second.order)
 
     uvloop.run(scenario())
 
@@ -415,6 +424,7 @@ def test_capabilities_are_declared_and_tickets_fit_them(make_broker: Scenario) -
             declared = stage.adapter.capabilities
             assert declared.broker and declared.tifs and declared.ord_types
             assert declared.max_broker_id_chars >= len(Desk.id_of(2**32 - 1, 1023))
-            assert 0 <= declared.budget.reserved_burst < declared.budget.burst
+            budget = declared.budget
+            assert budget.messages_per_s == 0 or 0 <= budget.reserved_burst < budget.burst
 
     uvloop.run(scenario())

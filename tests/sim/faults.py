@@ -56,6 +56,7 @@ CATALOGUE: dict[str, Fault] = {
         Fault("venue.bust", "a trade is broken later", "fill", 0.4, (0.01, 0.1), 0.3, "I4-I6"),
         Fault("venue.forget", "a query finds nothing inside the horizon", "query", 0.3, (0.05, 0.5), 1.0, "I2 I3"),
         Fault("venue.late_answer", "a query is answered seconds later", "query", 0.3, (0.05, 0.3), 0.5, "I2 I3"),
+        Fault("venue.rate", "so many messages are taken", "second", 0.25, (2, 5, 20), 1_000, "I15 I23"),
         Fault("venue.bare_answer", "a query's answer names no fills", "answer", 0.3, (0.1, 0.5), 1.0, "I4 I5"),
         # the node
         Fault("node.crash", "the process ends between two steps", "step", 0.5, (0.0005, 0.002, 0.02), 0.05, "I1 I2 I7"),

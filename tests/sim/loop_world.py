@@ -256,8 +256,11 @@ class LoopWorld:
 
     def _config(self) -> Config:
         """With the horizon that a forgetful venue declares."""
-        horizon_ms = self.broker.horizon_ns // MS
-        sim = msgspec.structs.replace(self.config.broker.sim, horizon_ms=horizon_ms)
+        budget = self.broker.budget
+        sim = msgspec.structs.replace(
+            self.config.broker.sim, horizon_ms=self.broker.horizon_ns // MS, messages_per_s=budget.messages_per_s,
+            burst=budget.burst, reserved_burst=budget.reserved_burst,
+        )  # fmt: skip
         return msgspec.structs.replace(self.config, broker=msgspec.structs.replace(self.config.broker, sim=sim))
 
     def _note_run(self, run: memoryview) -> None:

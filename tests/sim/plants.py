@@ -78,6 +78,11 @@ PLANTS: Sequence[Plant] = (
     Plant("tell_another_account", "events go to the first account's followers", ("I20",), 20),
     Plant("forget_what_is_in_doubt", "a link that is back brings no question about doubts", ("I23",), 50),
     Plant("iterate_a_set", "connections are written to in the order of a set", ("I7", "drift"), 200, core="twice"),
+    Plant(
+        "exits_wait_their_turn", "one line for all, the oldest first", ("I15",), 100,
+        faults=(("venue.rate", 2), ("client.flood", 0.1), ("link.outage", 0.03)),
+    ),
+    Plant("spend_no_tokens", "what leaves is not counted against the rate", ("I15",), 50),
     Plant("read_real_clock", "the router stamps the broker's words with the machine's clock", ("Escape",), 200),
 )  # fmt: skip
 

@@ -17,6 +17,7 @@ from tests.property.order_world import E9, LIMITS
 
 CENT = E9 // 100
 WALL_NS = 1_700_000_000_000_000_000
+UNLIMITED = RateBudget()
 
 
 class HandClock:
@@ -61,11 +62,11 @@ class MemoryJournal:
 class HandLink:
     """A broker link that keeps what it was given."""
 
-    def __init__(self) -> None:
+    def __init__(self, budget: RateBudget) -> None:
         self.capabilities = Capabilities(
             broker="hand", tifs=frozenset(Tif), ord_types=frozenset(OrdType), has_native_replace=True,
             replace_changes_id=True, has_native_stop=False, has_query_by_id=True, dedup=DedupClass.ALWAYS,
-            budget=RateBudget(messages_per_s=10**6, burst=10**6, reserved_burst=10**3),
+            budget=budget,
         )  # fmt: skip
         self.is_up = False
         self.submitted: list[Ticket] = []
@@ -101,10 +102,10 @@ class HandLink:
 class Rig:
     """The engine, with a market at 99.99 / 100.00."""
 
-    def __init__(self, state: State | None = None, *, orders: int = 4_000) -> None:
+    def __init__(self, state: State | None = None, *, orders: int = 4_000, budget: RateBudget = UNLIMITED) -> None:
         self.clock = HandClock()
         self.journal = MemoryJournal()
-        self.link = HandLink()
+        self.link = HandLink(budget)
         self.later: list[tuple[int, Callable[[], None]]] = []
         self.turns: list[Callable[[], None]] = []
         self.state = state or self._new_state(orders)

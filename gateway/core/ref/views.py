@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from gateway.core.ref.state import CROCKFORD, State
-from hotpath.enums import OrdStatus, OrdType, Pending, Side, Stp, Tif
+from hotpath.enums import OrdStatus, OrdType, Pending, Rank, Side, Stp, Tif
 from hotpath.ref.fixed import from_e9
 from hotpath.ref.orders import HELD, OrderRow
 from hotpath.ref.records import Terms
@@ -111,6 +111,22 @@ class Views:
         """(ord_status, stage, pending) of an order."""
         row = self.state.orders.rows[order]
         return row.ord_status, row.stage, row.pending
+
+    def rank(self, order: int) -> int:
+        """For what its next message leaves: a Rank. A replace counts by the larger of the terms in force and those
+        asked."""
+        row = self.state.orders.rows[order]
+        if row.pending == Pending.PENDING_CANCEL:
+            return Rank.CANCELS
+        qty_e9, is_smaller = row.terms.order_qty_e9, False
+        if row.pending == Pending.PENDING_REPLACE:
+            is_smaller = row.ask_qty_e9 < qty_e9
+            qty_e9 = max(qty_e9, row.ask_qty_e9)
+        pair = self.state.gate.pairs.get((row.account, row.terms.instrument))
+        is_covered = pair is not None and qty_e9 - row.cum_qty_e9 <= -pair.signed_pos(row.terms.side)
+        if row.terms.reduce_only or (row.triggered and is_covered):
+            return Rank.EXITS
+        return Rank.REDUCTIONS if is_smaller or is_covered else Rank.ENTRIES
 
     def is_unfinished(self, order: int) -> bool:
         """Whether its broker should say more of an order soon: fills that it counts and has not told, or the end of one

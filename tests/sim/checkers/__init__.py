@@ -21,6 +21,7 @@ from tests.sim.checkers import (
     names,
     once,
     outboxes,
+    pace,
     positions,
     privacy,
     quotes,
@@ -41,10 +42,10 @@ if TYPE_CHECKING:
 CHECKERS = (
     acknowledged.Acknowledged, stops.Stops, once.Once, truth.Truth, fills.Fills, positions.Positions,
     transitions.Transitions, sequence.Sequence, exposure.Exposure, kill.Kill, quotes.Quotes, streams.Streams,
-    outboxes.Outboxes, bounds.Bounds, privacy.Privacy, causes.Causes, liveness.Liveness, names.Names,
+    outboxes.Outboxes, pace.Pace, bounds.Bounds, privacy.Privacy, causes.Causes, liveness.Liveness, names.Names,
 )  # fmt: skip
 # In the order in which what happened is told: the broker's side first, the clients' last.
-LISTS = ("lives", "reached", "facts", "acts", "ticks", "asked", "heard", "links")
+LISTS = ("lives", "left", "reached", "facts", "acts", "ticks", "asked", "heard", "links")
 
 
 class Judge:
