@@ -54,7 +54,7 @@ class Egress:
         self._take_turn = take_turn
         self._on_tokens = on_tokens
         self._lines: dict[Rank, dict[int, int]] = {rank: {} for rank in Rank}  # order -> since when, monotonic
-        self._ranks: dict[int, Rank] = {}  # order -> its line
+        self.in_line: dict[int, Rank] = {}  # order -> its line
         self._ends: list[tuple[int, int]] = []  # heap of (wall, order): entries that may not wait for ever
         self.held: dict[int, int] = {}  # order -> since when: a doubt or a kill switch keeps it out of line
         self._is_waking = False
@@ -64,7 +64,7 @@ class Egress:
 
     def may_pass(self, count: int) -> bool:
         """Whether so many messages may leave at once, past lines that are empty, whatever they are for."""
-        if self._ranks:
+        if self.in_line:
             return False
         bucket = self._bucket
         return bucket is None or bucket.has(count, spare=self._spare[Rank.ENTRIES])
@@ -106,12 +106,7 @@ class Egress:
 
     def __len__(self) -> int:
         """Orders in line, and those that are held back."""
-        return len(self._ranks) + len(self.held)
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether anything is in line that may leave."""
-        return bool(self._ranks)
+        return len(self.in_line) + len(self.held)
 
     def put(self, order: int) -> None:
         """At the end of the line of its rank; one that is in line for something else changes over."""
@@ -119,12 +114,12 @@ class Egress:
         if PLANTED and is_on("exits_wait_their_turn"):
             rank = Rank.ENTRIES
         since_ns = self.held.pop(order, self._engine.clock.mono_ns())
-        old = self._ranks.get(order)
+        old = self.in_line.get(order)
         if old is rank:
             return
         if old is not None:
             del self._lines[old][order]
-        self._ranks[order] = rank
+        self.in_line[order] = rank
         self._lines[rank][order] = since_ns
 
     def put_until(self, order: int, row: Mapping[str, Any]) -> None:
@@ -135,7 +130,7 @@ class Egress:
 
     def take(self, order: int) -> None:
         """Out of the line, and from where it is held back."""
-        rank = self._ranks.pop(order, None)
+        rank = self.in_line.pop(order, None)
         if rank is not None:
             del self._lines[rank][order]
         self.held.pop(order, None)
@@ -145,7 +140,7 @@ class Egress:
         found = []
         while self._ends and self._ends[0][0] <= wall_ns:
             _, order = heapq.heappop(self._ends)
-            if order in self._ranks:
+            if order in self.in_line:
                 found.append(order)
         return found
 

@@ -67,6 +67,8 @@ class Router:
         self.since_ns = engine.clock.wall_ns()
         self.cause = "starting"
         self.egress = Egress(engine, adapter.capabilities.budget, self._take_turn, self.on_writable)
+        self.in_line = self.egress.in_line  # with no rate and nobody in line, a fired stop costs two looks more
+        self.is_limited = adapter.capabilities.budget.messages_per_s > 0
         self.asking: dict[int, int] = {}  # order -> when it was asked, monotonic
         self.overdue: list[tuple[int, int, int]] = []  # heap of (monotonic, order, when it was asked)
         self.tries: dict[int, list[int]] = {}  # order -> when its questions without an answer were put, oldest first
@@ -101,7 +103,7 @@ class Router:
             else:
                 self._replace(order)
         self.submit(run)
-        if self.is_open and self.egress.is_waiting:
+        if self.in_line and self.is_open:
             self.drain()
 
     def submit(self, orders: list[int]) -> None:
@@ -109,7 +111,7 @@ class Router:
         engine = self.engine
         before, mono = engine.clock.wall_ns(), engine.clock.mono_ns()
         tickets = []
-        is_clear = self.is_open and self.egress.may_pass(len(orders))
+        is_clear = self.is_open and not self.in_line and (not self.is_limited or self.egress.may_pass(len(orders)))
         for order in orders:
             ticket = engine.reports.ready(order, mono)
             if ticket is None:
@@ -133,7 +135,7 @@ class Router:
         if tickets:
             for ticket in tickets[self._hand_over(tickets, before, mono) :]:
                 self._wait(ticket.order)
-        if self.is_open and self.egress.is_waiting:
+        if self.in_line and self.is_open:
             self.drain()
 
     def _hand_over(self, tickets: list[Ticket], before: int, mono: int) -> int:
@@ -153,7 +155,8 @@ class Router:
             for ticket in tickets[:count]:
                 self.doubted.pop(ticket.order, None)
         self.submitted += count
-        self.egress.has_left(count)
+        if self.is_limited:
+            self.egress.has_left(count)
         return count
 
     def _resend(self, orders: list[int]) -> None:
