@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
-from hotpath.enums import OrdType, Tif
+from hotpath.enums import OrdType, PriceSource, Tif
 
 
 class DedupClass(IntEnum):
@@ -32,6 +32,19 @@ class RateBudget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NativeStops:
+    """Stops that the broker holds and fires by its own market.
+
+    has_limit: a fired one may become a limit order. sell_source, buy_source: the price of its market that fires them.
+    A replace changes trigger, limit and quantity in one step while it is held.
+    """
+
+    has_limit: bool
+    sell_source: PriceSource
+    buy_source: PriceSource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
     """Declared by each adapter; the router and the API's `features` answer from it.
 
@@ -46,7 +59,7 @@ class Capabilities:
     ord_types: frozenset[OrdType]
     has_native_replace: bool
     replace_changes_id: bool
-    has_native_stop: bool
+    native_stops: NativeStops | None = None
     has_query_by_id: bool
     dedup: DedupClass
     dedup_window_ns: int = 0

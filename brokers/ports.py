@@ -83,6 +83,12 @@ class ReportTradeCanceled(Report, frozen=True, gc=False, kw_only=True):
     cum_qty_e9: int
 
 
+class ReportTriggered(Report, frozen=True, gc=False, kw_only=True):
+    """A stop that the broker held has fired, by `trigger_px_e9` of its own market; 0 when it does not tell."""
+
+    trigger_px_e9: int
+
+
 class ReportCanceled(Report, frozen=True, gc=False, kw_only=True):
     """Canceled, asked for or not; `cum_qty_e9` may be ahead of the trades seen (the rest is owed)."""
 
@@ -104,10 +110,14 @@ class ReportRejected(Report, frozen=True, gc=False, kw_only=True):
 
 
 class ReportReplaced(Report, frozen=True, gc=False, kw_only=True):
-    """Terms in force at the broker, under revision `rev`; unasked for when the broker changed them by itself."""
+    """Terms in force at the broker, under revision `rev`; unasked for when the broker changed them by itself.
+
+    stop_px_e9: trigger of a stop that the broker holds, 0 for any other order.
+    """
 
     order_qty_e9: int
     px_e9: int
+    stop_px_e9: int = 0
     cum_qty_e9: int
     leaves_qty_e9: int
 
@@ -151,13 +161,15 @@ class ReportState(Report, frozen=True, gc=False, kw_only=True):
     """The answer to a query. `found=False` proves absence only after `Capabilities.horizon_ns` since the hand-off.
 
     When found, `rev` is the revision in force at the broker and `executions` holds all of the order's executions.
-    `status` is NONE when the broker used a word that the adapter does not know.
+    `status` is NONE when the broker used a word that the adapter does not know. A stop that it holds is NEW with its
+    `stop_px_e9`; one that has fired has none any more.
     """
 
     found: bool
     status: OrdStatus = OrdStatus.NONE
     order_qty_e9: int = 0
     px_e9: int = 0
+    stop_px_e9: int = 0
     cum_qty_e9: int = 0
     leaves_qty_e9: int = 0
     avg_px_e9: int = 0

@@ -20,6 +20,7 @@ cdef class Ticket:
         qty_e9: int,
         px_e9: int = 0,
         expire_ns: int = 0,
+        stop_px_e9: int = 0,
     ):
         self.order = order
         self.rev = rev
@@ -34,3 +35,4 @@ cdef class Ticket:
         self.qty_e9 = qty_e9
         self.px_e9 = px_e9
         self.expire_ns = expire_ns
+        self.stop_px_e9 = stop_px_e9

@@ -1,4 +1,4 @@
-"""One symbol's touch and the orders that rest against it: better price first, then time."""
+"""One symbol's touch, the orders that rest against it (better price first, then time), and the stops that it fires."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from heapq import heappop, heappush
 from brokers.sim import messages as m
 
 ANY_PX_E9 = 2**62  # a market order's price, beyond every quote
-LIVE = frozenset({"new", "partially_filled"})
+WORKING = frozenset({"new", "partially_filled"})
+LIVE = WORKING | {"held"}
 
 
 class Order:
@@ -27,6 +28,7 @@ class Order:
         "qty_e9",
         "side",
         "status",
+        "stop_px_e9",
         "sym",
         "tif",
     )
@@ -40,6 +42,7 @@ class Order:
         self.tif = "day"
         self.is_market = False
         self.px_e9 = 0
+        self.stop_px_e9 = 0  # of a stop, also after it fired
         self.qty_e9 = 0
         self.cum_qty_e9 = 0
         self.expire_ns = 0
@@ -58,9 +61,19 @@ class Order:
 
 
 class Book:
-    """Top of book with the size that is still unused, and two queues of resting orders."""
+    """Top of book with the size that is still unused, two queues of resting orders, and two of stops."""
 
-    __slots__ = ("ask_px_e9", "ask_qty_e9", "asks", "bid_px_e9", "bid_qty_e9", "bids", "is_quoted")
+    __slots__ = (
+        "ask_px_e9",
+        "ask_qty_e9",
+        "asks",
+        "bid_px_e9",
+        "bid_qty_e9",
+        "bids",
+        "is_quoted",
+        "stop_buys",
+        "stop_sells",
+    )
 
     def __init__(self) -> None:
         self.is_quoted = False
@@ -70,6 +83,8 @@ class Book:
         self.ask_qty_e9 = 0
         self.bids: list[tuple[int, int, Order]] = []
         self.asks: list[tuple[int, int, Order]] = []
+        self.stop_buys: list[tuple[int, int, Order]] = []  # the lowest trigger first
+        self.stop_sells: list[tuple[int, int, Order]] = []  # the highest first
 
     def set_touch(self, bid_px_e9: int, bid_qty_e9: int, ask_px_e9: int, ask_qty_e9: int) -> None:
         """A side that is missing, or both when they cross, shows no size: nothing can match there."""
@@ -92,10 +107,38 @@ class Book:
         queue = self.bids if side == "buy" else self.asks
         while queue:
             _, place, order = queue[0]
-            if order.place == place and order.status in LIVE:
+            if order.place == place and order.status in WORKING:
                 return order
             heappop(queue)
         return None
+
+    def hold(self, order: Order, place: int) -> None:
+        """Keep a stop until the touch reaches its trigger."""
+        order.place = place
+        if order.side == "buy":
+            heappush(self.stop_buys, (order.stop_px_e9, place, order))
+        else:
+            heappush(self.stop_sells, (-order.stop_px_e9, place, order))
+
+    def next_fired(self) -> Order | None:
+        """Take out a stop that the touch has reached: a sell by the bid, a buy by the ask; none by a crossed quote."""
+        if self.bid_px_e9 > 0 and 0 < self.ask_px_e9 < self.bid_px_e9:
+            return None
+        for queue in (self.stop_sells, self.stop_buys):
+            while queue:
+                _, place, order = queue[0]
+                is_current = order.place == place and order.status == "held"
+                if is_current and not self._is_reached(order):
+                    break
+                heappop(queue)
+                if is_current:
+                    return order
+        return None
+
+    def _is_reached(self, stop: Order) -> bool:
+        if stop.side == "buy":
+            return 0 < stop.stop_px_e9 <= self.ask_px_e9
+        return 0 < self.bid_px_e9 <= stop.stop_px_e9
 
     def is_marketable(self, order: Order) -> bool:
         if order.side == "buy":

@@ -11,14 +11,14 @@ from typing import cast
 
 import msgspec
 
-from brokers.capabilities import Capabilities, DedupClass, RateBudget
+from brokers.capabilities import Capabilities, DedupClass, NativeStops, RateBudget
 from brokers.ports import Report, ReportSink, ReportUnknown
 from brokers.sim import messages as m
 from brokers.sim.codec import render_cancel, render_new, render_query, render_replace
 from brokers.sim.reports import ReportReader
 from brokers.sim.session import encode, sign
 from brokers.wire import send_now
-from hotpath.enums import OrdType, Tif
+from hotpath.enums import OrdType, PriceSource, Tif
 from hotpath.ticket import Ticket
 
 FULL_RETRY_S = 0.001  # nothing tells when a full kernel buffer that we do not own has room
@@ -145,7 +145,7 @@ class SimAdapter:
             ord_types=frozenset({OrdType.MARKET, OrdType.LIMIT}),
             has_native_replace=True,
             replace_changes_id=True,
-            has_native_stop=False,
+            native_stops=NativeStops(has_limit=True, sell_source=PriceSource.BID, buy_source=PriceSource.ASK),
             has_query_by_id=True,
             dedup=DedupClass.ALWAYS,
             horizon_ns=config.horizon_ms * 1_000_000,

@@ -36,6 +36,7 @@ class New(Message, frozen=True, gc=False, tag="new"):
     qty: str
     px: str | None = None
     exp: int = 0
+    stop: str | None = None
 
 
 class Cancel(Message, frozen=True, gc=False, tag="cancel"):
@@ -47,6 +48,7 @@ class Replace(Message, frozen=True, gc=False, tag="replace"):
     orig: str
     qty: str
     px: str | None = None
+    stop: str | None = None
 
 
 class Query(Message, frozen=True, gc=False, tag="query"):
@@ -137,6 +139,13 @@ class Fill(Message, frozen=True, gc=False, tag="fill"):
     ts: int
 
 
+class Triggered(Message, frozen=True, gc=False, tag="triggered"):
+    id: str
+    oid: str
+    px: str
+    ts: int
+
+
 class Canceled(Message, frozen=True, gc=False, tag="canceled"):
     id: str
     oid: str
@@ -168,6 +177,7 @@ class Replaced(Message, frozen=True, gc=False, tag="replaced"):
     cum: str
     leaves: str
     ts: int
+    stop: str = "0"
 
 
 class ReplaceRejected(Message, frozen=True, gc=False, tag="replace_rejected"):
@@ -225,6 +235,7 @@ class State(Message, frozen=True, gc=False, tag="state"):
     side: str = ""
     qty: str = "0"
     px: str = "0"
+    stop: str = "0"
     cum: str = "0"
     leaves: str = "0"
     avg: str = "0"
@@ -261,10 +272,10 @@ class AdminOk(Message, frozen=True, gc=False, tag="admin_ok"):
     stats: dict[str, int] = {}
 
 
-Fact = Ack | Fill | Canceled | Expired | Rejected | Replaced | Busted  # what changes the book
+Fact = Ack | Fill | Triggered | Canceled | Expired | Rejected | Replaced | Busted  # what changes the book
 Request = Login | Ping | New | Cancel | Replace | Query | MassCancel | Execs | Orders | Positions | Admin
 Answer = (
-    Hello | Welcome | Logout | Ping | Pong | Error | Ack | Fill | Canceled | Expired | Rejected | Replaced
+    Hello | Welcome | Logout | Ping | Pong | Error | Ack | Fill | Triggered | Canceled | Expired | Rejected | Replaced
     | ReplaceRejected | CancelRejected | QueryRejected | Busted | State | MassCanceled | ExecsEnd | OrdersEnd
     | PositionList | AdminOk
 )  # fmt: skip

@@ -24,6 +24,7 @@ from brokers.ports import (
     ReportState,
     ReportTrade,
     ReportTradeCanceled,
+    ReportTriggered,
     ReportUnknown,
 )
 from hotpath.enums import OrdStatus, Side, Tif
@@ -390,6 +391,52 @@ def test_a_message_over_the_rate_is_refused_and_may_be_sent_again(make_broker: S
             await stage.broker.fault("quirks", rate_per_s=0)
             assert stage.adapter.submit(second) == 1  # its id is unused
             await stage.sink.next(ReportNew, second.order)
+
+    uvloop.run(scenario())
+
+
+def test_a_stop_is_held_there_replaced_in_one_step_and_told_when_it_fires(make_broker: Scenario) -> None:
+    async def scenario() -> None:
+        async with Stage(make_broker) as stage:
+            if stage.adapter.capabilities.native_stops is None:
+                pytest.skip("this broker holds no stops")
+            await stage.broker.quote("100", "5", "101", "5")
+            stop = stage.desk.stop(Side.SELL, "2", "95")
+            assert stage.adapter.submit(stop) == 1
+            await stage.sink.next(ReportNew, stop.order)
+            again = stage.desk.replace(stop, "3", "", stop="98")
+            assert stage.adapter.replace(again)
+            replaced = await stage.sink.next(ReportReplaced, stop.order)
+            assert (replaced.rev, replaced.stop_px_e9, replaced.order_qty_e9) == (2, to_e9("98"), to_e9("3"))
+            assert stage.adapter.query(again)
+            state = await stage.sink.next(ReportState, stop.order)
+            assert (state.status, state.stop_px_e9) == (OrdStatus.NEW, to_e9("98"))
+            await stage.broker.quote("98", "5", "99", "5")
+            fired = await stage.sink.next(ReportTriggered, stop.order)
+            assert (fired.rev, fired.trigger_px_e9) == (2, to_e9("98"))
+            assert (await stage.sink.next(ReportTrade, stop.order)).last_px_e9 == to_e9("98")
+            reports = [type(report) for report in stage.sink.reports if report.order == stop.order]
+            assert reports.index(ReportTriggered) < reports.index(ReportTrade)
+
+    uvloop.run(scenario())
+
+
+def test_a_held_stop_can_be_canceled_and_survives_the_link(make_broker: Scenario) -> None:
+    async def scenario() -> None:
+        async with Stage(make_broker) as stage:
+            if stage.adapter.capabilities.native_stops is None:
+                pytest.skip("this broker holds no stops")
+            await stage.broker.quote("100", "5", "101", "5")
+            stop = stage.desk.stop(Side.BUY, "2", "105", px="106")
+            assert stage.adapter.submit(stop) == 1
+            await stage.sink.next(ReportNew, stop.order)
+            await stage.broker.fault("reset")
+            await stage.sink.link(True, count=2)
+            assert stage.adapter.query(stop)
+            state = await stage.sink.next(ReportState, stop.order)
+            assert (state.px_e9, state.stop_px_e9) == (to_e9("106"), to_e9("105"))
+            assert stage.adapter.cancel(stop)
+            assert (await stage.sink.next(ReportCanceled, stop.order)).cum_qty_e9 == 0
 
     uvloop.run(scenario())
 

@@ -35,7 +35,7 @@ BEAT_NS = SECOND
 CAPABILITIES = Capabilities(
     broker="sim", tifs=frozenset({Tif.DAY, Tif.GTC, Tif.IOC, Tif.FOK, Tif.GTD}),
     ord_types=frozenset({OrdType.MARKET, OrdType.LIMIT}), has_native_replace=True, replace_changes_id=True,
-    has_native_stop=False, has_query_by_id=True, dedup=DedupClass.ALWAYS, horizon_ns=HORIZON_NS,
+    has_query_by_id=True, dedup=DedupClass.ALWAYS, horizon_ns=HORIZON_NS,
 )  # fmt: skip
 RESERVED = 3  # the part of the burst that is kept back is a third
 _request = msgspec.json.Decoder(m.Request)

@@ -65,7 +65,7 @@ class HandLink:
     def __init__(self, budget: RateBudget) -> None:
         self.capabilities = Capabilities(
             broker="hand", tifs=frozenset(Tif), ord_types=frozenset(OrdType), has_native_replace=True,
-            replace_changes_id=True, has_native_stop=False, has_query_by_id=True, dedup=DedupClass.ALWAYS,
+            replace_changes_id=True, has_query_by_id=True, dedup=DedupClass.ALWAYS,
             budget=budget,
         )  # fmt: skip
         self.is_up = False
