@@ -62,7 +62,7 @@ cdef class Views:
             "ord_status": row.ord_status, "stage": row.stage, "hold": row.hold, "pending": row.pending, "rev": row.rev,
             "ask_rev": row.ask_rev, "broker_rev": row.broker_rev, "side": row.terms.side, "ord_type": row.terms.ord_type,
             "tif": row.terms.tif, "order_qty_e9": row.terms.order_qty_e9, "px_e9": row.terms.px_e9,
-            "stop_px_e9": row.terms.stop_px_e9, "source": row.terms.source, "cum_qty_e9": row.cum_qty_e9,
+            "stop_px_e9": row.terms.stop_px_e9, "told_stop_px_e9": row.told_stop_px_e9, "source": row.terms.source, "cum_qty_e9": row.cum_qty_e9,
             "leaves_qty_e9": s.orders.leaves_qty(row), "owed_qty_e9": row.owed_qty_e9, "was_sent": bool(row.was_sent),
             "avg_px_e9": s.orders.average_px(row, 0, 0), "reserved_qty_e9": row.reserved_qty_e9,
             "reduce_only": bool(row.terms.reduce_only), "triggered": bool(row.triggered), "expire_ns": row.terms.expire_ns,

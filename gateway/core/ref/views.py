@@ -93,7 +93,7 @@ class Views:
             "ord_status": row.ord_status, "stage": row.stage, "hold": row.hold, "pending": row.pending,
             "rev": row.rev, "ask_rev": row.ask_rev, "broker_rev": row.broker_rev, "side": terms.side,
             "ord_type": terms.ord_type, "tif": terms.tif, "order_qty_e9": terms.order_qty_e9, "px_e9": terms.px_e9,
-            "stop_px_e9": terms.stop_px_e9, "source": terms.source, "cum_qty_e9": row.cum_qty_e9,
+            "stop_px_e9": terms.stop_px_e9, "told_stop_px_e9": row.told_stop_px_e9, "source": terms.source, "cum_qty_e9": row.cum_qty_e9,
             "leaves_qty_e9": row.leaves_qty_e9, "owed_qty_e9": row.owed_qty_e9, "was_sent": bool(row.was_sent),
             "avg_px_e9": row.average_px(), "reserved_qty_e9": row.reserved_qty_e9,
             "reduce_only": bool(terms.reduce_only), "triggered": bool(row.triggered), "expire_ns": terms.expire_ns,
