@@ -28,6 +28,7 @@ TRIES = 3  # orders placed for each that is wanted, at most: a market may refuse
 ANSWER_NS = 5 * SECOND  # without an answer the client connects anew and asks again
 _encode = msgspec.json.Encoder().encode
 DONE = ("filled", "canceled", "expired", "rejected")
+BPS_E9 = 10**9  # one basis point
 
 
 class Frame:
@@ -143,6 +144,7 @@ class Client:
         self.seq = 0
         self.is_live = False
         self.orders: dict[str, dict[str, Any]] = {}  # by name: the last event seen of it
+        self.trailing: set[str] = set()  # names of those whose stop trails
         self.unanswered: dict[int, Asked] = {}
         self.again: list[Asked] = []  # to be asked again on the next connection
         self.left = orders  # to be placed; one that is refused is made up for
@@ -253,6 +255,8 @@ class Client:
             self.seq = message["seq"]
             if "cl_ord_id" in message and "ord_status" in message:
                 self.orders[message["cl_ord_id"]] = message
+                if message.get("order", {}).get("trigger", {}).get("kind") == "trail":
+                    self.trailing.add(message["cl_ord_id"])
                 world.transitions.feed(message)
 
     def _on_answer(self, message: dict[str, Any]) -> None:
@@ -381,11 +385,22 @@ class Client:
             fields["trigger"] = {
                 "kind": "stop", "stop_px": from_e9(stop), "if_through": draw.choice(("reject", "fire")),
             }  # fmt: skip
+            if world.faults.hit("client.trails"):
+                fields["trigger"] = self._trail(mid)
         if fields["tif"] == "gtd":
             fields["expire_ns"] = world.node.clock.wall_ns() + draw.randrange(SECOND, 20 * SECOND)
         if draw.random() < 0.5:
             fields["max_queue_ms"] = draw.choice((50, 1_000, 60_000))
         return fields
+
+    def _trail(self, mid_e9: int) -> dict[str, Any]:
+        """A trailing stop, near enough to fire now and then; with an activation price sometimes."""
+        draw = self.draw
+        unit, distance = draw.choice((("amount", TICK_E9), ("bps", BPS_E9), ("pct", BPS_E9 // 100)))
+        found: dict[str, Any] = {"kind": "trail", "trail": {unit: from_e9(draw.randint(2, 40) * distance)}}
+        if draw.random() < 0.3:
+            found["stop_px"] = from_e9(mid_e9 + draw.randint(-10, 10) * TICK_E9)
+        return found
 
     def _open_name(self) -> str:
         names = [name for name, order in self.orders.items() if order["ord_status"] not in DONE]
@@ -404,6 +419,8 @@ class Client:
             mid = self.world.market.mid_e9(order["symbol"]) if "symbol" in order else 0
             if mid:
                 fields["px"] = from_e9(mid + draw.randint(-20, 20) * TICK_E9)
+        if order.get("hold") == "trigger" and name in self.trailing and draw.random() < 0.5:
+            fields["trigger"] = {"kind": "trail", "trail": {"amount": from_e9(draw.randint(2, 40) * TICK_E9)}}
         self.ask("replace", fields)
 
     def _get(self) -> None:

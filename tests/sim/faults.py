@@ -73,6 +73,7 @@ CATALOGUE: dict[str, Fault] = {
         Fault("client.repeat", "sends a request again, with the same name", "request", 0.3, (0.05, 0.2), 0.5, "I2"),
         Fault("client.other_terms", "uses a name again with other terms", "request", 0.2, (0.05,), 0.3, "I2"),
         Fault("client.greedy", "buys one symbol, up to its limits", "order", 0.3, (0.6, 0.9), 1.0, "I9"),
+        Fault("client.trails", "makes its stops trail", "stop", 0.5, (0.4, 0.9), 1.0, "I11"),
         # market data
         Fault("feed.gap", "nothing comes for a while", "frame", 0.4, (0.02,), 0.1, "I11 I12"),
         Fault("feed.repeat", "a frame comes twice", "frame", 0.4, (0.05,), 0.5, "I11"),

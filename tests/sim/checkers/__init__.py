@@ -28,6 +28,7 @@ from tests.sim.checkers import (
     sequence,
     stops,
     streams,
+    trails,
     transitions,
     truth,
 )
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from tests.sim.world import World
 
 CHECKERS = (
-    acknowledged.Acknowledged, stops.Stops, once.Once, truth.Truth, fills.Fills, positions.Positions,
+    acknowledged.Acknowledged, stops.Stops, trails.Trails, once.Once, truth.Truth, fills.Fills, positions.Positions,
     transitions.Transitions, sequence.Sequence, exposure.Exposure, kill.Kill, quotes.Quotes, streams.Streams,
     outboxes.Outboxes, pace.Pace, bounds.Bounds, privacy.Privacy, causes.Causes, liveness.Liveness, names.Names,
 )  # fmt: skip

@@ -19,10 +19,11 @@ TERMS = struct.Struct("<14q4I15Bx")  # Terms, 144 bytes
 TRADE = struct.Struct("<qqqqqqBB6x48s")
 BROKEN = struct.Struct("<qqqqqB7x48s")
 TRIGGERED = struct.Struct("<12qQ6qBB")
+TRAILED = struct.Struct("<2qB")
 HALT = struct.Struct("<QIIBBHHB")
 ACCOUNT = struct.Struct("<qIIIHH")
 INSTRUMENT = struct.Struct("<qqqqqIBB2x")
-STOP_KIND, SELL = 1, 2
+TOUCH_KIND, SELL = 2, 2
 FLAT_STATE = (0, 0, 0, 0, 0)
 
 
@@ -49,6 +50,10 @@ class Folded:
     leaves_qty_e9: int = 0
     rev: int = 1
     triggered: int = 0
+    trail_e9: int = 0  # distance of a trailing stop, by trail_unit
+    trail_unit: int = 0  # 0 amount, 1 basis points
+    is_trailing: bool = False  # its activation price was reached, or it has none
+    had_other_trail: bool = False
     fills: dict[str, int] = field(default_factory=dict)  # exec_id -> quantity, 0 when it was broken since
 
     @property
@@ -58,7 +63,7 @@ class Folded:
     @property
     def fires_down(self) -> bool:
         """Which way the price must go: a sell stop and a buy touch fire downwards."""
-        return (self.trigger == STOP_KIND) == (self.side == SELL)
+        return (self.trigger != TOUCH_KIND) == (self.side == SELL)
 
 
 class Change(NamedTuple):
@@ -84,6 +89,7 @@ class Journal:
         self.orders: dict[int, Folded] = {}
         self.accounts: list[str] = []
         self.symbols: list[str] = []
+        self.ticks_e9: list[int] = []  # by instrument
         self.heads: dict[int, int] = {}  # last event of each account
         self.events: dict[tuple[int, int], int] = {}  # (account, number of the event) -> record
         self.names: dict[tuple[int, str], Folded] = {}
@@ -119,6 +125,7 @@ class Journal:
             self.accounts.append(data[ACCOUNT.size : ACCOUNT.size + size].decode())
         elif kind == Kind.INSTRUMENT_LISTED:
             size = INSTRUMENT.unpack_from(data)[7]
+            self.ticks_e9.append(INSTRUMENT.unpack_from(data)[0])
             self.symbols.append(data[INSTRUMENT.size : INSTRUMENT.size + size].decode())
         elif kind == Kind.HALT_CHANGED:
             _, scope, index, _, effective, *_ = HALT.unpack_from(data)
@@ -134,6 +141,7 @@ class Journal:
             self.orders[row] = Folded(
                 row, account, name[:size].decode(), terms[16], terms[18], terms[0], terms[1], terms[2], terms[23],
                 terms[22], terms[25], terms[4], record.at_ns, record.wall_ns, FLAT_STATE,
+                trail_e9=terms[7], trail_unit=terms[28], is_trailing=terms[7] > 0 and terms[2] == 0,
             )  # fmt: skip
             self.names[account, self.orders[row].name] = self.orders[row]
         order = self.orders[row]
@@ -160,6 +168,10 @@ class Journal:
         if kind == Kind.REPLACED:
             terms = TERMS.unpack_from(data, EVENT.size)
             order.qty_e9, order.px_e9, order.stop_px_e9, order.expire_ns = terms[0], terms[1], terms[2], terms[4]
+            order.had_other_trail |= (order.trail_e9, order.trail_unit) != (terms[7], terms[28])
+            order.trail_e9, order.trail_unit = terms[7], terms[28]
+        elif kind == Kind.TRAILED:
+            order.is_trailing = True
         elif kind == Kind.TRIGGERED:
             order.triggered += 1
             order.qty_e9 = TRIGGERED.unpack_from(data, EVENT.size)[8]

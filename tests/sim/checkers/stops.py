@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from brokers.sim import messages as m
 from hotpath.enums import OrdStatus, PriceSource
 from hotpath.fixed import to_e9
+from tests.sim.checkers.trails import Loosest
 from tests.sim.history import Lived, Reached, Tick, decode
 from tests.sim.kernel import MS
 from tests.sim.outcome import Broken
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from tests.sim.checkers.folded import Folded
 
 BUDGET_NS = 500 * MS
+Terms = tuple[int, int, int]
 NEAR_BPS = 10  # a print this near to the last sound quote is one that nobody may doubt
 
 
@@ -26,7 +28,8 @@ class Stops:
 
     def __init__(self, judge: Judge) -> None:
         self.judge = judge
-        self.due: dict[int, tuple[int, int]] = {}  # order -> (stop price, until when it must have fired)
+        self.due: dict[int, tuple[Terms, int]] = {}  # order -> (its trigger's terms, until when it must have fired)
+        self.trails = Loosest(judge)
         self.newest: dict[tuple[str, str], int] = {}  # (symbol, kind of frame) -> highest number so far
         self.quotes: dict[str, tuple[int, int, int]] = {}  # symbol -> (time, bid, ask) of the last sound quote
 
@@ -42,6 +45,7 @@ class Stops:
         """The process ended or stood still: what is due then is the restart's to settle."""
         self.due.clear()
         self.quotes.clear()
+        self.trails.clear()
 
     def on_ticks(self, item: Tick) -> None:
         node = self.judge.world.node
@@ -63,13 +67,18 @@ class Stops:
         for order in self.judge.journal.orders.values():
             if order.state[0] == OrdStatus.HELD and order.row not in self.due and order.accepted_ns < item.at_ns:
                 px = prices.get(order.source, 0)
-                if px and self._is_through(order, px, item.symbol):
-                    self.due[order.row] = (order.stop_px_e9, item.at_ns + BUDGET_NS)
+                if not px or self.judge.journal.symbols[order.instrument] != item.symbol:
+                    continue
+                if self._is_through(order, px):
+                    self.due[order.row] = (_terms(order), item.at_ns + BUDGET_NS)
+                elif order.is_trailing:
+                    self.trails.on_price(order, px)
 
-    def _is_through(self, order: Folded, px: int, symbol: str) -> bool:
-        if self.judge.journal.symbols[order.instrument] != symbol or not order.stop_px_e9:
-            return False
-        return px <= order.stop_px_e9 if order.fires_down else px >= order.stop_px_e9
+    def _is_through(self, order: Folded, px: int) -> bool:
+        stop_e9 = self.trails.at(order) if order.is_trailing else order.stop_px_e9
+        if not stop_e9 or (order.trail_e9 and not order.is_trailing):
+            return False  # without a price, or one that only makes it active
+        return px <= stop_e9 if order.fires_down else px >= stop_e9
 
     def _prices(self, item: Tick, data: dict[str, Any]) -> dict[int, int]:
         if data["e"] == "trade":
@@ -90,9 +99,14 @@ class Stops:
         if shard is None or not shard.engine.is_admitting or shard.engine.is_backed_up:
             self.due.clear()
             return
-        for row, (stop_px_e9, until_ns) in list(self.due.items()):
+        for row, (terms, until_ns) in list(self.due.items()):
             order = self.judge.journal.orders.get(row)
-            if order is None or order.state[0] != OrdStatus.HELD or order.stop_px_e9 != stop_px_e9:
+            if order is None or order.state[0] != OrdStatus.HELD or _terms(order) != terms:
                 del self.due[row]
             elif now_ns > until_ns:
-                raise Broken("I11", f"stop {order.name} at {stop_px_e9} was traded through and has not fired")
+                raise Broken("I11", f"stop {order.name} at {terms} was traded through and has not fired")
+
+
+def _terms(order: Folded) -> Terms:
+    """What a replace of the trigger changes."""
+    return order.stop_px_e9, order.trail_e9, order.trail_unit

@@ -22,6 +22,7 @@ TABLE: dict[int, tuple[tuple[OrdStatus, ...], tuple[OrdStatus, ...]]] = {
     Kind.SENT_EV: ((S.PENDING_NEW,), (S.PENDING_NEW,)),
     Kind.NEW_EV: ((S.PENDING_NEW,), (S.NEW, S.PARTIALLY_FILLED)),
     Kind.TRADE: ((*AT_BROKER, *DONE), (S.PARTIALLY_FILLED, *DONE)),
+    Kind.TRAILED: ((S.HELD,), (S.HELD,)),
     Kind.TRIGGERED: ((S.HELD,), (S.PENDING_NEW,)),
     Kind.PENDING_REPLACE_EV: (AT_BROKER, AT_BROKER),
     Kind.REPLACED: (OPEN, OPEN),
