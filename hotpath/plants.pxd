@@ -15,6 +15,7 @@ cdef extern from "hotpath/src/plants.hpp" namespace "backstay" nogil:
         CHANGE_WITHOUT_A_RECORD
         KEEP_A_SLOW_CLIENT
         TELL_ANOTHER_ACCOUNT
+        KEEP_TRAILS_STILL
         APPLY_OLDER_OF_TWO_FEEDS
     int plant_count() noexcept
     const char* plant_name(int plant) noexcept

@@ -11,7 +11,7 @@ from hotpath.checks cimport Gate, Limits, PairRow
 from hotpath.enums cimport *
 from hotpath.frame cimport FrameHeader, frame_space
 from hotpath.orders cimport OrderRow, OrderTable, is_done
-from hotpath.plants cimport FREE_ALL_ON_CANCEL, RESERVE_ON_ACKNOWLEDGEMENT, is_planted
+from hotpath.plants cimport FREE_ALL_ON_CANCEL, KEEP_TRAILS_STILL, RESERVE_ON_ACKNOWLEDGEMENT, is_planted
 from hotpath.quotes cimport QuoteTable
 from hotpath.records cimport *
 from hotpath.stops cimport TriggerIndex
@@ -311,7 +311,8 @@ cdef class State(Recorder):
         elif kind == Kind.INSTRUMENT_STATE:
             self.quotes.set_session(state.instrument, state.is_open, state.is_halted, state.is_restricted)
         elif kind == Kind.TRAIL_MARK:
-            self.stops.advance_trails(mark.instrument, mark.source, mark.px_e9)
+            if not is_planted(KEEP_TRAILS_STILL):
+                self.stops.advance_trails(mark.instrument, mark.source, mark.px_e9)
         elif kind == Kind.BROKEN_EARLY:
             self.orders.break_early(<const BrokenEarlyBody*>payload)
         elif kind == Kind.SUSPECTED:

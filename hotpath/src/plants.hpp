@@ -17,6 +17,7 @@
     PLANT(CHANGE_WITHOUT_A_RECORD)       \
     PLANT(KEEP_A_SLOW_CLIENT)            \
     PLANT(TELL_ANOTHER_ACCOUNT)          \
+    PLANT(KEEP_TRAILS_STILL)             \
     PLANT(APPLY_OLDER_OF_TWO_FEEDS)
 
 namespace backstay {
