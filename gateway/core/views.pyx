@@ -46,6 +46,9 @@ cdef class Views:
         if row.broker_order_id_size:
             p = put(p, b',"broker_order_id":')
             p = put_id(p, row.broker_order_id, row.broker_order_id_size)
+        if row.told_stop_px_e9:
+            p = put(p, b',"stop_px":')
+            p = put_dec(p, row.told_stop_px_e9)
         p = put(p, b',"order":')
         p = s.names.put_order(p, &row.terms, session, <int>len(session), tag, <int>len(tag), signal, <int>len(signal))
         p = put(p, b"}")

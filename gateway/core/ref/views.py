@@ -52,6 +52,8 @@ class Views:
         ]  # fmt: skip
         if row.broker_order_id:
             members.append(f'"broker_order_id":{_id_text(row.broker_order_id)}')
+        if row.told_stop_px_e9:
+            members.append(f'"stop_px":"{from_e9(row.told_stop_px_e9)}"')
         members.append(f'"order":{self._terms(row)}')
         return ("{" + ",".join(members) + "}").encode()
 

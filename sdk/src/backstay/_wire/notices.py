@@ -57,6 +57,7 @@ class OrderState(Block, frozen=True, kw_only=True):
     ask_rev: Rev | None = None
     seq: Seq | None = None
     ts_ns: Ns | None = None
+    stop_px: DecOut | None = None  # where a trailing stop stands, as the last `trailed` said
     broker_cl_ord_id: str | None = None
     broker_order_id: str | None = None
 
