@@ -391,6 +391,8 @@ class LoopWorld:
                 return f"{trader.name} has {trader.gateway.seq} of {head}"
         if views.in_doubt() or router.waiting or router.asking or router.unasked or router.suspects:
             return f"{views.in_doubt()} in doubt, {router.waiting} wait, asks about {list(router.asking)}"
+        if len(router.unheard):
+            return f"{len(router.unheard)} orders of which the broker should say more"
         if shard.engine.fanout.depth() or shard.state.has_records() or shard.journal.durable_seq < shard.state.seq:
             return "records are not durable"
         if not self.broker.is_quiet:
