@@ -35,11 +35,14 @@ class RateBudget:
 class NativeStops:
     """Stops that the broker holds and fires by its own market.
 
-    has_limit: a fired one may become a limit order. sell_source, buy_source: the price of its market that fires them.
+    has_limit: a fired one may become a limit order. has_trail: the trigger of one that becomes a market order may
+    follow the price, by an amount or by basis points, and is where it was after a restart of the broker.
+    sell_source, buy_source: the price of its market that fires them.
     A replace changes trigger, limit and quantity in one step while it is held.
     """
 
     has_limit: bool
+    has_trail: bool
     sell_source: PriceSource
     buy_source: PriceSource
 

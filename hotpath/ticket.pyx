@@ -21,6 +21,8 @@ cdef class Ticket:
         px_e9: int = 0,
         expire_ns: int = 0,
         stop_px_e9: int = 0,
+        trail_e9: int = 0,
+        trail_bps_e9: int = 0,
     ):
         self.order = order
         self.rev = rev
@@ -36,3 +38,5 @@ cdef class Ticket:
         self.px_e9 = px_e9
         self.expire_ns = expire_ns
         self.stop_px_e9 = stop_px_e9
+        self.trail_e9 = trail_e9
+        self.trail_bps_e9 = trail_bps_e9

@@ -6,6 +6,7 @@ from heapq import heappop, heappush
 
 from brokers.sim import messages as m
 
+BPS = 10_000 * 10**9  # basis points in 1e-9 to a share
 ANY_PX_E9 = 2**62  # a market order's price, beyond every quote
 WORKING = frozenset({"new", "partially_filled"})
 LIVE = WORKING | {"held"}
@@ -31,6 +32,8 @@ class Order:
         "stop_px_e9",
         "sym",
         "tif",
+        "trail_bps_e9",
+        "trail_e9",
     )
 
     def __init__(self, key: str, id: str, oid: str, sym: str, side: str) -> None:
@@ -43,6 +46,8 @@ class Order:
         self.is_market = False
         self.px_e9 = 0
         self.stop_px_e9 = 0  # of a stop, also after it fired
+        self.trail_e9 = 0  # the trigger follows the touch at this distance, or
+        self.trail_bps_e9 = 0  # at this share of it
         self.qty_e9 = 0
         self.cum_qty_e9 = 0
         self.expire_ns = 0
@@ -73,6 +78,7 @@ class Book:
         "is_quoted",
         "stop_buys",
         "stop_sells",
+        "trails",
     )
 
     def __init__(self) -> None:
@@ -85,6 +91,7 @@ class Book:
         self.asks: list[tuple[int, int, Order]] = []
         self.stop_buys: list[tuple[int, int, Order]] = []  # the lowest trigger first
         self.stop_sells: list[tuple[int, int, Order]] = []  # the highest first
+        self.trails: list[Order] = []  # stops whose trigger follows
 
     def set_touch(self, bid_px_e9: int, bid_qty_e9: int, ask_px_e9: int, ask_qty_e9: int) -> None:
         """A side that is missing, or both when they cross, shows no size: nothing can match there."""
@@ -115,10 +122,41 @@ class Book:
     def hold(self, order: Order, place: int) -> None:
         """Keep a stop until the touch reaches its trigger."""
         order.place = place
+        if order.trail_e9 or order.trail_bps_e9:
+            self.trails.append(order)
+        self._queue(order)
+
+    def _queue(self, order: Order) -> None:
+        place = order.place
         if order.side == "buy":
             heappush(self.stop_buys, (order.stop_px_e9, place, order))
         else:
             heappush(self.stop_sells, (-order.stop_px_e9, place, order))
+
+    def follow(self) -> list[Order]:
+        """Move the triggers that the touch has left behind, never towards it; the stops whose trigger moved."""
+        self.trails = [order for order in dict.fromkeys(self.trails) if order.status == "held"]
+        if self.bid_px_e9 > 0 and 0 < self.ask_px_e9 < self.bid_px_e9:
+            return []
+        moved = [order for order in self.trails if self._follows(order)]
+        if moved:
+            held = [entry[2] for entry in (*self.stop_buys, *self.stop_sells) if entry[1] == entry[2].place]
+            self.stop_buys, self.stop_sells = [], []
+            for order in held:
+                if order.status == "held":
+                    self._queue(order)
+        return moved
+
+    def _follows(self, order: Order) -> bool:
+        px_e9 = self.ask_px_e9 if order.side == "buy" else self.bid_px_e9
+        distance_e9 = order.trail_e9 or px_e9 * order.trail_bps_e9 // BPS
+        stop_px_e9 = px_e9 + distance_e9 if order.side == "buy" else px_e9 - distance_e9
+        is_left = px_e9 > 0 and (
+            stop_px_e9 < order.stop_px_e9 if order.side == "buy" else stop_px_e9 > order.stop_px_e9
+        )
+        if is_left:
+            order.stop_px_e9 = stop_px_e9
+        return is_left
 
     def next_fired(self) -> Order | None:
         """Take out a stop that the touch has reached: a sell by the bid, a buy by the ask; none by a crossed quote."""

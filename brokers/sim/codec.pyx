@@ -7,8 +7,8 @@ from hotpath.fixed cimport format_e9, format_i64
 from hotpath.ticket cimport Ticket
 
 cdef enum:
-    LINE_BYTES = 320
-    NAME_BYTES_MAX = 36          # longest id or symbol; three of them, three decimals, a time and the words fit LINE_BYTES
+    LINE_BYTES = 384
+    NAME_BYTES_MAX = 36          # longest id or symbol; three of them, four decimals, a time and the words fit LINE_BYTES
 
 
 cdef inline char* put(char* at, const char* text) noexcept nogil:
@@ -59,6 +59,9 @@ cdef char* put_amounts(char* at, Ticket ticket) noexcept:
     if ticket.stop_px_e9 != 0:
         at = put(at, b'","stop":"')
         at += format_e9(ticket.stop_px_e9, at)
+    if ticket.trail_e9 != 0 or ticket.trail_bps_e9 != 0:
+        at = put(at, b'","trail":"' if ticket.trail_e9 != 0 else b'","trail_bps":"')
+        at += format_e9(ticket.trail_e9 if ticket.trail_e9 != 0 else ticket.trail_bps_e9, at)
     return put(at, b'"')
 
 

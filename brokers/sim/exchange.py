@@ -74,6 +74,8 @@ class Exchange:
         if book.bids or book.asks:
             self._match_resting(book, "buy", now_ns, out)
             self._match_resting(book, "sell", now_ns, out)
+        for order in book.follow() if book.trails else ():
+            self.note(order.key, m.Trailed(order.id, order.oid, from_e9(order.stop_px_e9), now_ns))
         if book.stop_buys or book.stop_sells:
             self._fire(book, now_ns, out)
         return out
@@ -177,11 +179,14 @@ class Exchange:
             raise Refusal("other", "BAD_TERMS", "side, type or tif is not one of ours")
         if new.stop is not None and new.type not in STOPS:
             raise Refusal("other", "BAD_TERMS", "only stop and stop_limit have a trigger")
+        if (new.trail or new.trail_bps) and (new.type != "stop" or (new.trail and new.trail_bps)):
+            raise Refusal("other", "BAD_TERMS", "only stop has a trail, an amount or basis points")
         order.qty_e9 = _positive(new.qty, "qty")
         order.is_market = new.type in ("market", "stop")
         order.px_e9 = 0 if order.is_market else _positive(new.px or "", "price")
         if new.type in STOPS:
             order.stop_px_e9 = _positive(new.stop or "", "price")
+            order.trail_e9, order.trail_bps_e9 = trail_of(new)
             order.status = "held"
         order.tif = new.tif
         order.expire_ns = new.exp
@@ -271,19 +276,24 @@ class Exchange:
         order = self.orders.get((key, replace.orig))
         try:
             qty_e9, px_e9, stop_px_e9 = self._judge_replace(order, key, replace)
+            named = trail_of(replace)
         except Refusal as refusal:
             reason, code, text = refusal.args
             refused = m.ReplaceRejected(replace.id, replace.orig, reason, code, text, now_ns)
             self._say(key, refused, now_ns, out)
             return out
         assert order is not None
-        keeps_place = qty_e9 <= order.qty_e9 and (px_e9, stop_px_e9) == (order.px_e9, order.stop_px_e9)
+        trail = named if any(named) else (order.trail_e9, order.trail_bps_e9)
+        before = order.px_e9, order.stop_px_e9, (order.trail_e9, order.trail_bps_e9)
+        keeps_place = qty_e9 <= order.qty_e9 and (px_e9, stop_px_e9, trail) == before
         orig = order.id
         self.orders[key, replace.id] = order
         order.id, order.qty_e9, order.px_e9, order.stop_px_e9 = replace.id, qty_e9, px_e9, stop_px_e9
+        order.trail_e9, order.trail_bps_e9 = trail
         replaced = m.Replaced(
             order.id, orig, order.oid, from_e9(qty_e9), from_e9(px_e9),
             from_e9(order.cum_qty_e9), from_e9(order.leaves_qty_e9), now_ns, from_e9(_held_px_e9(order)),
+            from_e9(order.trail_e9), from_e9(order.trail_bps_e9),
         )  # fmt: skip
         self._say(key, replaced, now_ns, out)
         if not keeps_place:
@@ -304,6 +314,8 @@ class Exchange:
         if qty_e9 <= order.cum_qty_e9:
             raise Refusal("qty", "BELOW_FILLED", "new quantity is not above what is filled")
         stop_px_e9 = order.stop_px_e9 if replace.stop is None else _positive(replace.stop, "price")
+        if (replace.trail or replace.trail_bps) and (order.status != "held" or not order.is_market):
+            raise Refusal("other", "NO_TRAIL", "the order has no trigger that could follow")
         if stop_px_e9 != order.stop_px_e9 and order.status != "held":
             if not order.stop_px_e9:
                 raise Refusal("other", "NO_STOP", "the order has no trigger")
@@ -443,6 +455,12 @@ class Exchange:
     def _say(self, key: str, message: m.Message, now_ns: int, out: list[Outbound]) -> None:
         self.note(key, message)
         self.delivery.deliver(key, message, now_ns, out)
+
+
+def trail_of(terms: m.New | m.Replace) -> tuple[int, int]:
+    """Amount and basis points at which a trigger follows; (0, 0) when neither is named. Raises Refusal."""
+    amount_e9 = _positive(terms.trail, "price") if terms.trail else 0
+    return amount_e9, _positive(terms.trail_bps, "price") if terms.trail_bps else 0
 
 
 def _held_px_e9(order: Order) -> int:

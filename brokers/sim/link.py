@@ -145,7 +145,9 @@ class SimAdapter:
             ord_types=frozenset({OrdType.MARKET, OrdType.LIMIT}),
             has_native_replace=True,
             replace_changes_id=True,
-            native_stops=NativeStops(has_limit=True, sell_source=PriceSource.BID, buy_source=PriceSource.ASK),
+            native_stops=NativeStops(
+                has_limit=True, has_trail=True, sell_source=PriceSource.BID, buy_source=PriceSource.ASK
+            ),
             has_query_by_id=True,
             dedup=DedupClass.ALWAYS,
             horizon_ns=config.horizon_ms * 1_000_000,

@@ -37,6 +37,8 @@ class New(Message, frozen=True, gc=False, tag="new"):
     px: str | None = None
     exp: int = 0
     stop: str | None = None
+    trail: str | None = None
+    trail_bps: str | None = None
 
 
 class Cancel(Message, frozen=True, gc=False, tag="cancel"):
@@ -49,6 +51,8 @@ class Replace(Message, frozen=True, gc=False, tag="replace"):
     qty: str
     px: str | None = None
     stop: str | None = None
+    trail: str | None = None
+    trail_bps: str | None = None
 
 
 class Query(Message, frozen=True, gc=False, tag="query"):
@@ -146,6 +150,15 @@ class Triggered(Message, frozen=True, gc=False, tag="triggered"):
     ts: int
 
 
+class Trailed(Message, frozen=True, gc=False, tag="trailed"):
+    """Of the ledger alone: nobody is told that a trigger has followed the market."""
+
+    id: str
+    oid: str
+    stop: str
+    ts: int
+
+
 class Canceled(Message, frozen=True, gc=False, tag="canceled"):
     id: str
     oid: str
@@ -178,6 +191,8 @@ class Replaced(Message, frozen=True, gc=False, tag="replaced"):
     leaves: str
     ts: int
     stop: str = "0"
+    trail: str = "0"
+    trail_bps: str = "0"
 
 
 class ReplaceRejected(Message, frozen=True, gc=False, tag="replace_rejected"):
@@ -272,7 +287,7 @@ class AdminOk(Message, frozen=True, gc=False, tag="admin_ok"):
     stats: dict[str, int] = {}
 
 
-Fact = Ack | Fill | Triggered | Canceled | Expired | Rejected | Replaced | Busted  # what changes the book
+Fact = Ack | Fill | Trailed | Triggered | Canceled | Expired | Rejected | Replaced | Busted  # what changes the book
 Request = Login | Ping | New | Cancel | Replace | Query | MassCancel | Execs | Orders | Positions | Admin
 Answer = (
     Hello | Welcome | Logout | Ping | Pong | Error | Ack | Fill | Triggered | Canceled | Expired | Rejected | Replaced

@@ -9,7 +9,7 @@ import msgspec
 
 from brokers.sim import messages as m
 from brokers.sim.book import Book, Order
-from brokers.sim.exchange import STOPS, Exchange
+from brokers.sim.exchange import STOPS, Exchange, trail_of
 from hotpath.fixed import to_e9
 
 
@@ -64,6 +64,8 @@ class Rebuilder:
             self._order(key, fact.id, fact.oid)
         elif isinstance(fact, m.Fill):
             self._exchange.book_fill(self._order(key, fact.id, fact.oid), fact)
+        elif isinstance(fact, m.Trailed):
+            self._order(key, fact.id, fact.oid).stop_px_e9 = to_e9(fact.stop)
         elif isinstance(fact, m.Triggered):
             order = self._order(key, fact.id, fact.oid)
             order.status, order.place = "new", self._exchange.next_place()
@@ -88,6 +90,7 @@ class Rebuilder:
         order.is_market = new.type in ("market", "stop")
         if new.type in STOPS:
             order.status, order.stop_px_e9 = "held", to_e9(new.stop or "0")
+            order.trail_e9, order.trail_bps_e9 = trail_of(new)
         order.px_e9 = 0 if order.is_market else to_e9(new.px or "0")
         order.place = exchange.next_place()
         exchange.order_count = int(oid[1:])
@@ -109,8 +112,11 @@ class Rebuilder:
         order = self._exchange.orders[key, fact.id] = self._exchange.orders[key, fact.orig]
         qty_e9, px_e9 = to_e9(fact.qty), to_e9(fact.px)
         stop_px_e9 = to_e9(fact.stop) if order.status == "held" else order.stop_px_e9
-        if qty_e9 > order.qty_e9 or (px_e9, stop_px_e9) != (order.px_e9, order.stop_px_e9):
+        trail = to_e9(fact.trail), to_e9(fact.trail_bps)
+        before = order.px_e9, order.stop_px_e9, (order.trail_e9, order.trail_bps_e9)
+        if qty_e9 > order.qty_e9 or (px_e9, stop_px_e9, trail) != before:
             order.place = self._exchange.next_place()
+        order.trail_e9, order.trail_bps_e9 = trail
         order.id, order.qty_e9, order.px_e9, order.stop_px_e9 = fact.id, qty_e9, px_e9, stop_px_e9
 
     def finish(self) -> None:

@@ -421,6 +421,25 @@ def test_a_stop_is_held_there_replaced_in_one_step_and_told_when_it_fires(make_b
     uvloop.run(scenario())
 
 
+def test_a_trailing_stop_follows_the_market_there(make_broker: Scenario) -> None:
+    async def scenario() -> None:
+        async with Stage(make_broker) as stage:
+            stops = stage.adapter.capabilities.native_stops
+            if stops is None or not stops.has_trail:
+                pytest.skip("this broker holds no trailing stops")
+            await stage.broker.quote("100", "5", "101", "5")
+            stop = stage.desk.stop(Side.SELL, "2", "97", trail="3")
+            assert stage.adapter.submit(stop) == 1
+            await stage.sink.next(ReportNew, stop.order)
+            await stage.broker.quote("110", "5", "111", "5")
+            assert stage.adapter.query(stop)
+            assert (await stage.sink.next(ReportState, stop.order)).stop_px_e9 == to_e9("107")
+            await stage.broker.quote("107", "5", "108", "5")
+            assert (await stage.sink.next(ReportTriggered, stop.order)).trigger_px_e9 == to_e9("107")
+
+    uvloop.run(scenario())
+
+
 def test_a_held_stop_can_be_canceled_and_survives_the_link(make_broker: Scenario) -> None:
     async def scenario() -> None:
         async with Stage(make_broker) as stage:

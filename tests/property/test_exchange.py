@@ -99,7 +99,8 @@ class History:
             self.ids.append(id)
             qty, px = str(draw.randrange(6)), str(draw.randrange(95, 106))
             stop = draw.choice((None, None, str(draw.randrange(95, 106))))
-            return exchange.on_replace(KEY, m.Replace(id, draw.choice(self.ids), qty, px, stop), self.now_ns)
+            replace = m.Replace(id, draw.choice(self.ids), qty, px, stop, draw.choice((None, None, None, "2")))
+            return exchange.on_replace(KEY, replace, self.now_ns)
         return exchange.on_timer(self.now_ns)
 
     def _new(self) -> m.New:
@@ -112,6 +113,8 @@ class History:
             tif=draw.choice(("day", "gtc", "ioc", "fok", "gtd")), qty=str(draw.randrange(8)),
             px=str(draw.randrange(95, 106)) if is_limit else None, exp=self.now_ns + draw.randrange(-10, 5000),
             stop=str(draw.randrange(95, 106)) if is_stop else None,
+            trail="3" if kind == "stop" and id[-1] < "3" else None,
+            trail_bps="150" if kind == "stop" and id[-1] > "6" else None,
         )  # fmt: skip
         self.ids.append(id)
         if (KEY, id) not in self.exchange.orders:

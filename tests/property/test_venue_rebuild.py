@@ -76,6 +76,7 @@ def test_rebuilt_book_is_the_book(seed: int) -> None:
         assert (again.oid, again.status, again.id) == (order.oid, order.status, order.id)
         if order.status != "rejected":
             assert now.state_of(again, 0) == was.state_of(order, 0)
+            assert (again.trail_e9, again.trail_bps_e9) == (order.trail_e9, order.trail_bps_e9)
     assert now.fills_since(KEY, 0) == was.fills_since(KEY, 0)
     assert now.positions(KEY) == was.positions(KEY)
     assert (now.exec_seq, now.order_count) == (was.exec_seq, was.order_count)

@@ -166,3 +166,46 @@ def test_stops_outlive_the_venue_and_none_fires_twice(venue: Venue) -> None:
     assert [(type(item).__name__, getattr(item, "id", "")) for item in told] == [
         ("Triggered", "held2"), ("Fill", "held2"),
     ]  # fmt: skip
+
+
+def test_a_trailing_sell_follows_the_bid_up_and_never_down(venue: Venue) -> None:
+    venue.new("s", "stop", stop="97", trail="3")
+    assert venue.quote("105", "106") == []
+    assert venue.quote("102.5", "103") == []
+    assert venue.quote("110", "109") == []  # crossed: nothing to follow
+    assert venue.exchange.orders[KEY, "s"].stop_px_e9 == to_e9("102")
+    assert kinds(venue.quote("102", "103")) == ["Triggered", "Fill"]
+
+
+def test_a_trailing_buy_follows_the_ask_down_by_basis_points(venue: Venue) -> None:
+    venue.new("s", "stop", side="buy", stop="104", trail_bps="100")
+    assert venue.quote("89", "90") == []
+    assert venue.exchange.orders[KEY, "s"].stop_px_e9 == to_e9("90.9")
+    assert kinds(venue.quote("90", "90.9")) == ["Triggered", "Fill"]
+
+
+def test_a_trail_comes_back_where_it_was_and_with_the_distance_it_has(venue: Venue) -> None:
+    venue.new("s", "stop", stop="97", trail="3")
+    venue.quote("105", "106")
+    venue.exchange.on_replace(KEY, m.Replace("s2", "s", "2", trail="2"), 1)
+    again = venue.restarted()
+    assert again.quote("103", "104") == []
+    assert again.exchange.orders[KEY, "s2"].stop_px_e9 == to_e9("102")
+    assert again.quote("106", "107") == []
+    assert kinds(again.quote("104", "105")) == ["Triggered", "Fill"]
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        {"kind": "stop", "stop": "98", "trail": "1", "trail_bps": "5"},
+        {"kind": "stop_limit", "stop": "98", "px": "97", "trail": "1"},
+        {"kind": "limit", "px": "97", "trail": "1"},
+        {"kind": "stop", "stop": "98", "trail": "0"},
+        {"kind": "stop", "stop": "98", "trail_bps": "-1"},
+    ],
+)
+def test_a_trail_that_cannot_be_is_refused(venue: Venue, terms: dict[str, str]) -> None:
+    assert kinds(venue.new("s", **terms)) == ["Rejected"]
+    refused = venue.exchange.on_replace(KEY, m.Replace("s2", "s", "2", trail="1"), 1)
+    assert kinds(messages(refused)) == ["ReplaceRejected"]
