@@ -34,6 +34,7 @@ class Pace:
         self.credit, self.counted_ns = self.full, 0
         self.fired: dict[int, int] = {}  # exit that fired and has not left -> its record, not on disk yet
         self.waiting: dict[int, int] = {}  # likewise, on disk -> since when: it must be in line
+        self.passed: list[tuple[str, int]] = []  # who left, and the exit that still waited as far as was told
         self.gone: set[int] = set()  # orders that left in this life
 
     def on_left(self, item: Left) -> None:
@@ -49,8 +50,7 @@ class Pace:
             return
         for exit_row, since_ns in self.waiting.items():
             if since_ns < item.at_ns - SETTLED_NS:
-                late = self.judge.journal.orders[exit_row]
-                raise Broken("I15", f"{order.name} left before {late.name}, an exit that had fired long before")
+                self.passed.append((order.name, exit_row))
 
     def _count(self, item: Left) -> None:
         if not self.rate:
@@ -95,12 +95,21 @@ class Pace:
         else:
             self._settle(order.row)
 
+    def _judge_passed(self) -> None:
+        """Once the records of that turn are told: the exit may have had its turn, and found no position left."""
+        for name, row in self.passed:
+            late = self.judge.journal.orders[row]
+            if not late.is_done:
+                raise Broken("I15", f"{name} left before {late.name}, an exit that had fired long before")
+        self.passed.clear()
+
     def on_lost(self, *_: object) -> None:
         self._forget()
 
     def _forget(self) -> None:
         self.fired.clear()
         self.waiting.clear()
+        self.passed.clear()
 
     def on_lives(self, item: Lived) -> None:
         """The process ended or stood still: what waits then is the restart's to settle."""
@@ -111,6 +120,8 @@ class Pace:
     def step(self) -> None:
         """When all that the journal has of an exit is on disk, nothing but the link and the rate holds it."""
         shard = self.judge.world.node.shard
+        if self.passed and (shard is None or not shard.state.has_records()):
+            self._judge_passed()
         if not self.fired and not self.waiting:
             return
         if shard is None or not shard.engine.is_admitting or shard.engine.is_backed_up:

@@ -9,11 +9,12 @@ from hotpath.fixed import to_e9
 from hotpath.records import Kind
 from tests.sim.checkers.folded import EVENT, TRIGGERED, Change
 from tests.sim.history import Lived, Tick, decode
-from tests.sim.kernel import MS
+from tests.sim.kernel import MS, SECOND
 from tests.sim.outcome import Broken
 
 if TYPE_CHECKING:
     from tests.sim.checkers import Judge
+WAITED_NS = 5 * SECOND  # how long a record may wait for room, told by a clock that may be moved meanwhile
 
 
 class Quotes:
@@ -23,11 +24,14 @@ class Quotes:
 
     def __init__(self, judge: Judge) -> None:
         self.judge = judge
+        self.jumps: list[tuple[int, int]] = []  # of the wall clock: when, and how far
         self.disturbed_ns = -1  # until when a frame may have been read later than it was sent
 
     def on_lives(self, item: Lived) -> None:
         stood_ns = 0 if item.what == "jump" else max(0, item.by_ns)
         self.disturbed_ns = max(self.disturbed_ns, item.at_ns + stood_ns)
+        if item.what == "jump":
+            self.jumps.append((item.at_ns, abs(item.by_ns)))
 
     def on_change(self, change: Change) -> None:
         if change.record.kind != Kind.TRIGGERED or change.order is None:
@@ -38,7 +42,8 @@ class Quotes:
         at_ns = change.record.at_ns - max(0, waited_ns)
         if change.record.at_ns >= self.disturbed_ns > at_ns:
             return  # the clock was moved meanwhile
-        limit_ns = next(i.max_age_ms for i in self.judge.world.config.instruments if i.symbol == symbol) * MS
+        blur_ns = sum(by_ns for moved_ns, by_ns in self.jumps if moved_ns > change.record.at_ns - WAITED_NS)
+        limit_ns = blur_ns + next(i.max_age_ms for i in self.judge.world.config.instruments if i.symbol == symbol) * MS
         faults = set()
         for tick in reversed(self.judge.history.ticks):
             if at_ns - tick.at_ns > limit_ns or tick.at_ns <= self.disturbed_ns:
