@@ -109,6 +109,7 @@ class Engine:
         self._in_report_batch = False
         self._is_flush_due = False
         self._relief_due_ns = 0
+        self._is_drain_due = False
         self._lazy_since_ns = 0  # age of the oldest record that waits for company
         self._durable_waits: deque[tuple[int, Callable[[], None]]] = deque()
 
@@ -271,7 +272,8 @@ class Engine:
                 continue
             code = code_of(control).encode()
             self.reports.rejected(order, code, b"", b"refused when it fired", b"", self.clock.wall_ns())
-        if watch.has_backlog():
+        if watch.has_backlog() and not self._is_drain_due:
+            self._is_drain_due = True
             self.soon(self._drain)
         self.flush()
 
@@ -292,9 +294,20 @@ class Engine:
 
     def _drain(self) -> None:
         """The next batch of a gap that fires more orders than one turn takes."""
+        self._is_drain_due = False
         mono_ns = self.clock.mono_ns()
         self.watch.drain(mono_ns, self.clock.wall_ns())
         self._release(mono_ns)
+
+    def set_session(self, instrument: int, *, is_open: bool | None = None, is_halted: bool | None = None) -> None:
+        """The session of an instrument begins or ends, its market is halted or resumes; None leaves it as it is."""
+        facts = self.state.quotes.snapshot(instrument)
+        now = bool(facts["is_open"]), bool(facts["is_halted"])
+        new = now[0] if is_open is None else is_open, now[1] if is_halted is None else is_halted
+        if new != now:
+            self.world.set_instrument(instrument, *new, bool(facts["is_restricted"]), self.clock.wall_ns())
+            self.watch.on_session(instrument, self.clock.mono_ns())
+            self.flush()
 
     def sweep(self, instrument: int) -> None:
         """Judge the present prices again: an order that may fire at once was just accepted."""
@@ -349,6 +362,8 @@ class Engine:
                 heapq.heappush(self.expiries, (row["expire_ns"], order))
             else:
                 self.reports.end_here(order, Reason.TIF_END, wall_ns)
+        if self.watch.confirm_due(mono_ns, wall_ns):
+            self._release(mono_ns)
         self.router.on_timer(wall_ns, mono_ns)
         self.watch.tell_trails(wall_ns, TRAILS_A_TURN)
         if mono_ns >= self._relief_due_ns:  # before the guard, which else would call blind what another feed prices

@@ -22,6 +22,7 @@ from gateway.options import PolicyOptions
 
 log = structlog.get_logger("guard")
 CHECK_NS = 100_000_000
+NEVER_NS = 1 << 62  # the age of data that is not there: every order is blind
 
 
 class Protection(IntEnum):
@@ -41,7 +42,8 @@ class Loss:
     told: set[int] = field(default_factory=set)
     blind_ns: int = 0  # since when nobody could judge them in this life, monotonic
     closed: set[int] = field(default_factory=set)  # accounts whose position was flattened
-    count: int = 0  # orders that rested there when the accounts were told
+    count: int = 0  # orders that were concerned when the accounts were told
+    is_all: bool = True  # of those that rest there; false: some take older data than others
 
 
 class Guard:
@@ -71,14 +73,14 @@ class Guard:
         self._watch.watch_from(mono_ns)
         for row in self._views.held():
             self._losses[row] = Loss(Protection.UNGUARDED, last_wall_ns)
-        self._tell(dict.fromkeys(self._losses, b"restart"), wall_ns)
+        self._tell(dict.fromkeys(self._losses, (b"restart", NEVER_NS)), wall_ns)
 
     def on_timer(self, wall_ns: int, mono_ns: int) -> None:
         """Look at each instrument with resting stops, ten times a second."""
         if mono_ns < self._due_ns:
             return
         self._due_ns = mono_ns + CHECK_NS
-        silent = dict(self._watch.silent(mono_ns))
+        silent = {row: (age_ns, count) for row, age_ns, count in self._watch.silent(mono_ns)}
         if not silent and not self._losses:
             return
         self._lost(silent, wall_ns, mono_ns)
@@ -87,32 +89,36 @@ class Guard:
         self._returned(back, wall_ns)
         self._forget(silent)
 
-    def _lost(self, silent: dict[int, int], wall_ns: int, mono_ns: int) -> None:
-        """Tell of what is blind now and was not, or has gathered more orders since."""
-        held = self._views.held()
+    def _lost(self, silent: dict[int, tuple[int, int]], wall_ns: int, mono_ns: int) -> None:
+        """Tell of what is blind now and was not, or concerns more orders since."""
         causes = {}
-        for row, age_ns in silent.items():
+        held = self._views.held() if silent else {}
+        for row, (age_ns, count) in silent.items():
             loss = self._losses.get(row)
             if loss is None or loss.state == Protection.UNGUARDED:
                 since_ns = wall_ns - age_ns if loss is None else loss.since_ns
                 self._losses[row] = Loss(Protection.BLIND, since_ns, blind_ns=mono_ns)
-                causes[row] = b"feed silent"
-                log.warning("blind", symbol=self._state.quotes.symbol_of(row), orders=held[row], age_ns=age_ns)
-            elif held[row] > loss.count:
-                causes[row] = b"feed silent"
+                loss = self._losses[row]
+                causes[row] = b"feed silent", age_ns
+                log.warning("blind", symbol=self._state.quotes.symbol_of(row), orders=count, age_ns=age_ns)
+            elif count > loss.count:
+                causes[row] = b"feed silent", age_ns
+            if count == held[row] and not loss.is_all:  # who knows of some orders is told of the rest
+                loss.told.clear()
+                causes[row] = b"feed silent", age_ns
+            loss.count, loss.is_all = max(loss.count, count), count == held[row]
         self._tell(causes, wall_ns)
 
-    def _tell(self, causes: dict[int, bytes], wall_ns: int) -> None:
+    def _tell(self, causes: dict[int, tuple[bytes, int]], wall_ns: int) -> None:
         """A `guard` to each account that has orders there and does not know yet."""
         if not causes:
             return
-        held = self._views.held()
-        for (account, row), orders in self._views.resting(set(causes)).items():
+        ages = {row: age_ns for row, (_, age_ns) in causes.items()}
+        for (account, row), orders in self._views.resting(ages).items():
             loss = self._losses[row]
-            loss.count = held.get(row, 0)
             if account not in loss.told:
                 loss.told.add(account)
-                self._record(account, row, loss.state, causes[row], orders, loss.since_ns, wall_ns)
+                self._record(account, row, loss.state, causes[row][0], orders, loss.since_ns, wall_ns)
 
     def _apply(self, wall_ns: int, mono_ns: int) -> None:
         """The policy `flatten`, where an instrument has been blind for as long as the account allows."""
@@ -124,7 +130,7 @@ class Guard:
             for account in sorted(loss.told - loss.closed)
             if loss.state == Protection.BLIND and self._is_due(account, mono_ns - loss.blind_ns)
         ]
-        resting = self._views.resting({row for row, _ in due}) if due else {}
+        resting = self._views.resting(dict.fromkeys((row for row, _ in due), NEVER_NS)) if due else {}
         for row, account in due:
             if (account, row) in resting:  # else its stops there have ended meanwhile
                 loss = self._losses[row]
@@ -142,7 +148,7 @@ class Guard:
 
     def _returned(self, rows: set[int], wall_ns: int) -> None:
         """Data is back: say so to all who were told, and count the time."""
-        resting = self._views.resting(rows) if rows else {}
+        resting = self._views.resting(dict.fromkeys(rows, NEVER_NS)) if rows else {}
         for row in sorted(rows):
             loss = self._losses.pop(row)
             self.unguarded_ns += max(0, wall_ns - loss.since_ns)
@@ -152,7 +158,7 @@ class Guard:
                 orders = resting.get((account, row), b"")
                 self._record(account, row, Protection.ARMED, b"data is back", orders, loss.since_ns, wall_ns)
 
-    def _forget(self, silent: dict[int, int]) -> None:
+    def _forget(self, silent: dict[int, tuple[int, int]]) -> None:
         """Where nothing rests any more, there is nothing to guard."""
         held = self._views.held()
         for row in [row for row in self._losses if row not in silent and row not in held]:

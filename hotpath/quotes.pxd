@@ -35,6 +35,8 @@ cdef class QuoteTable:
     cdef int64_t reference_px(self, uint32_t row, int64_t mono_ns, int64_t max_age_ns) noexcept nogil
     # The price of a source that may fire right now (fresh, in session, clean, confirmed), 0 when none qualifies.
     cdef int64_t trigger_px(self, uint32_t row, int source, int64_t mono_ns) noexcept nogil
+    # Age of what `trigger_px` gives: of the quote in force, or of the last print.
+    cdef int64_t age_ns(self, uint32_t row, int source, int64_t mono_ns) noexcept nogil
     # Limit price of a market order with a collar: that many bps beyond its side of the market, on the tick; 0 without a fresh price.
     cdef int64_t collar_px(self, uint32_t row, bint is_buy, int64_t bps_e9, int64_t mono_ns) noexcept nogil
     # Whether anything (quote or print) is younger than the instrument's max_age_ns; false means blind.

@@ -227,6 +227,11 @@ cdef class QuoteTable:
             return mid_px(at)
         return 0
 
+    cdef int64_t age_ns(self, uint32_t row, int source, int64_t mono_ns) noexcept nogil:
+        if row >= self.count:
+            return mono_ns
+        return mono_ns - (self.rows[row].last_mono_ns if source == LAST else self.rows[row].quote_mono_ns)
+
     cdef int64_t reference_px(self, uint32_t row, int64_t mono_ns, int64_t max_age_ns) noexcept nogil:
         if row >= self.count:
             return 0
@@ -429,6 +434,10 @@ cdef class QuoteTable:
     def trigger(self, row, int source, int64_t mono_ns):
         """The price of a source that may fire right now, 0 when none qualifies."""
         return self.trigger_px(checked(self, row), source, mono_ns)
+
+    def age(self, row, int source, int64_t mono_ns):
+        """Age of the data that `trigger` judges by."""
+        return self.age_ns(checked(self, row), source, mono_ns)
 
     def reference(self, row, int64_t mono_ns, int64_t max_age_ns=0):
         """The price that values and collars orders, 0 when nothing is fresh. max_age_ns can only tighten the instrument's."""

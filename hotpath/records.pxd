@@ -172,6 +172,8 @@ cdef struct TriggeredBody:
     uint8_t check_scope
     uint8_t feed_size                    # name of the feed, the tail
     uint8_t pad
+    uint32_t ticks                       # qualifying updates that confirmed it
+    uint32_t pad_more
 
 cdef struct TrailedBody:                 # a stop that moved by its own rule, told to the client
     int64_t stop_px_e9

@@ -216,7 +216,7 @@ cdef class Renderer:
                 p = put(p, b',"limit_offset":')
                 p = put_dec(p, t.limit_offset_e9)
             p = put(p, b',"if_through":"fire"' if t.fire_through else b',"if_through":"reject"')
-            p = put(p, b',"on_missed":"rearm"' if t.rearm_missed else b',"on_missed":"fire"')
+            p = put_confirm(put(p, b',"on_missed":"rearm"' if t.rearm_missed else b',"on_missed":"fire"'), t)
             if t.max_age_ns:
                 p = put(p, b',"max_age_ms":')
                 p = put_int(p, t.max_age_ns // 1000000)
@@ -495,7 +495,18 @@ cdef char* put_triggered(char* p, const TriggeredBody* body) noexcept nogil:
         p = put_dec(p, body.ask_px_e9)
         p = put(p, b',"ask_qty":')
         p = put_dec(p, body.ask_qty_e9)
-    return put(p, b',"ticks":1}')
+    if body.ticks:
+        p = put(p, b',"ticks":')
+        p = put_int(p, body.ticks)
+    return put(p, b"}")
+
+
+cdef char* put_confirm(char* p, const Terms* t) noexcept nogil:
+    if t.confirm_ticks == 0 and t.confirm_ns == 0:
+        return p
+    p = put(p, b',"confirm":{"ticks":' if t.confirm_ticks else b',"confirm":{"ms":')
+    p = put_int(p, t.confirm_ticks if t.confirm_ticks else t.confirm_ns // 1000000)
+    return put(p, b"}")
 
 
 cdef char* put_restated(char* p, const RestatedBody* body) noexcept nogil:

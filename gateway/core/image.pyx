@@ -74,6 +74,8 @@ def fill(State s not None, bytes data not None) -> None:
         s._chain(row, order.account)
         s.doubts += is_doubted(order)
         s.held[order.terms.instrument] += is_held(order)
+        if order.terms.max_age_ns and is_held(order):
+            s._tighten(&order.terms, 1)
         s._watch(row, order, False, reached.get(row, 0))
 
 

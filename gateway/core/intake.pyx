@@ -116,6 +116,8 @@ cdef class Intake(TermsReader):
         if t.trigger == TriggerKind.TRAIL:
             return False
         cdef int64_t px = self.state.quotes.trigger_px(t.instrument, t.source, mono_ns)
+        if t.max_age_ns and self.state.quotes.age_ns(t.instrument, t.source, mono_ns) > t.max_age_ns:
+            px = 0
         if direction_of(t) == Direction.DOWN:
             return 0 < px <= t.stop_px_e9 or fires_down(self.state, t.instrument, t.source, t.stop_px_e9)
         return 0 < px and px >= t.stop_px_e9 or fires_up(self.state, t.instrument, t.source, t.stop_px_e9)

@@ -43,6 +43,7 @@ cdef class State(Recorder):
     cdef uint64_t* acct_seqs                 # last event of each account
     cdef FiredSpan* fired_px                 # by instrument and source
     cdef uint32_t* held                      # by instrument: orders that rest here for a trigger
+    cdef readonly dict tight                 # instrument -> {age limit below the instrument's (ns): how many of those have it}
     cdef readonly int64_t last_wall_ns       # of the last record: the last sign of life that a restart finds
     cdef readonly Trails trails               # those that trail, in turn
     cdef uint64_t doubts                     # open orders that are in doubt
@@ -58,6 +59,7 @@ cdef class State(Recorder):
     cdef int _count(self, uint32_t account, uint64_t acct_seq) except -1
     cdef int _apply_order(self, int kind, const char* payload, Py_ssize_t size, int64_t wall_ns) except -1
     cdef int _reserve(self, OrderRow* row) except -1
+    cdef int _tighten(self, const Terms* terms, int change) except -1
     cdef int _watch(self, uint32_t order, OrderRow* row, bint is_moved, int64_t extreme_px_e9) except -1
     cdef int _arm_trail(self, uint32_t order, OrderRow* row, int64_t extreme_px_e9) except -1
     cdef int _apply_world(self, int kind, const char* payload, Py_ssize_t size, int64_t wall_ns) except -1

@@ -41,7 +41,7 @@ cdef class State(Recorder):
         self.names = Renderer(accounts, instruments)
         self.accounts, self.account_names = {}, []
         self.halts = HaltBook()
-        self.revisions, self.batches, self.suspects, self.limit_versions = {}, {}, {}, {}
+        self.revisions, self.batches, self.suspects, self.limit_versions, self.tight = {}, {}, {}, {}, {}
         self.history = bytes(16)
         self.acct_seqs = <uint64_t*>calloc(accounts, sizeof(uint64_t))
         self.make_room(accounts)
@@ -163,6 +163,8 @@ cdef class State(Recorder):
         row = &self.orders.rows[ev.order]
         self.held[row.terms.instrument] += is_held(row)
         self.held[row.terms.instrument] -= was_held
+        if row.terms.max_age_ns and is_held(row) != was_held:
+            self._tighten(&row.terms, 1 if is_held(row) else -1)
         self.doubts += is_doubted(row)
         self.doubts -= was_doubted
         if kind == Kind.ACCEPTED:
@@ -255,6 +257,14 @@ cdef class State(Recorder):
             if not is_held(row):
                 raise ValueError(f"record {self.seq}: the gate cannot hold {qty_e9} at {px}")
             row.reserved_qty_e9 = row.reserved_resting = 0       # a suspect beyond all numbers must not stop a start
+        return 0
+
+    cdef int _tighten(self, const Terms* terms, int change) except -1:
+        """Count an order that rests here, or no longer, under an age limit of its own."""
+        cdef dict limits = self.tight.setdefault(terms.instrument, {})
+        limits[terms.max_age_ns] = limits.get(terms.max_age_ns, 0) + change
+        if not limits[terms.max_age_ns]:
+            del limits[terms.max_age_ns]
         return 0
 
     cdef int _watch(self, uint32_t order, OrderRow* row, bint is_moved, int64_t extreme_px_e9) except -1:

@@ -41,6 +41,7 @@ cdef class TermsReader:
     cdef int _terms(self, object req, Terms* t) except 1
     cdef int _trigger(self, object trigger, Terms* t) except 1
     cdef int _move_trigger(self, object trigger, Terms* t) except 1
+    cdef int _confirmation(self, object confirm, Terms* t) except 1
     cdef int _grid(self, const Terms* t) except 1
     cdef int64_t _day_end(self, uint32_t instrument) noexcept
     cdef int _unsupported(self, object req, Terms* t) except 1

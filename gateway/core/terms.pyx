@@ -17,6 +17,8 @@ cdef extern from "hotpath/src/tables.hpp" namespace "backstay" nogil:
 cdef enum:
     DAY_NS = 86400000000000
     ALL_PCT_E9 = 100000000000            # 100 %
+    CONFIRM_TICKS_MAX = 1000000
+    CONFIRM_MS_MAX = 86400000            # a day: no session is longer
 
 TIFS = {"day": 0, "gtc": 1, "opg": 2, "ioc": 3, "fok": 4, "gtd": 6, "cls": 7}
 _MS_END = 9000000000000                  # milliseconds that still fit as nanoseconds
@@ -190,8 +192,9 @@ cdef class TermsReader:
         for name in ("at_ns", "after_ms", "breakeven", "backstop_bps", "policy"):
             if getattr(trigger, name) is not None:
                 return self._refuse(Refusal.UNSUPPORTED, f"trigger.{name}", f"trigger.{name} is not supported here")
-        if trigger.confirm is not None and (trigger.confirm.ms is not None or trigger.confirm.ticks != 1):
-            return self._refuse(Refusal.UNSUPPORTED, "trigger.confirm", "confirmation by one tick is supported here")
+        code = self._confirmation(trigger.confirm, t)
+        if code:
+            return code
         if trigger.placement is not None and trigger.placement != "gateway":
             return self._refuse(Refusal.UNSUPPORTED, "trigger.placement", "this broker has no native stops; placement is gateway")
         if trigger.source is not None:
@@ -206,12 +209,34 @@ cdef class TermsReader:
             t.source = PriceSource.BID if t.side == Side.SELL else PriceSource.ASK
         t.fire_through = trigger.if_through == "fire"
         t.rearm_missed = trigger.on_missed == "rearm"
+        if t.trigger == TriggerKind.TRAIL and t.rearm_missed:
+            return self._refuse(Refusal.UNSUPPORTED, "trigger.on_missed", "a trailing stop that was missed fires here")
+        if t.trigger == TriggerKind.TRAIL and trigger.max_age_ms is not None:
+            return self._refuse(Refusal.UNSUPPORTED, "trigger.max_age_ms", "the age limit of a trailing stop is the instrument's here")
         if trigger.max_age_ms is not None:
             if trigger.max_age_ms >= _MS_END:
                 return self._refuse(Refusal.BAD_FIELD, "trigger.max_age_ms", "trigger.max_age_ms is too far away")
             t.max_age_ns = <int64_t>trigger.max_age_ms * 1000000
-            if t.max_age_ns < self.state.quotes.rows[t.instrument].max_age_ns:
-                return self._refuse(Refusal.UNSUPPORTED, "trigger.max_age_ms", "the age limit here is the instrument's; see /v1/instruments")
+            if not 0 < t.max_age_ns <= self.state.quotes.rows[t.instrument].max_age_ns:
+                return self._refuse(Refusal.UNSUPPORTED, "trigger.max_age_ms", "trigger.max_age_ms is 1 to the instrument's own limit; see /v1/instruments")
+        return 0
+
+    cdef int _confirmation(self, object confirm, Terms* t) except 1:
+        """How long the condition must hold; one update is the default, however it is said."""
+        if confirm is None:
+            return 0
+        if t.trigger == TriggerKind.TRAIL:
+            return self._refuse(Refusal.UNSUPPORTED, "trigger.confirm", "a trailing stop fires on the first price here")
+        if (confirm.ticks is None) == (confirm.ms is None):
+            return self._refuse(Refusal.BAD_COMBINATION, "trigger.confirm", "confirm has ticks or ms, one of them")
+        if confirm.ticks is not None:
+            if not 1 <= confirm.ticks <= CONFIRM_TICKS_MAX:
+                return self._refuse(Refusal.BAD_FIELD, "trigger.confirm.ticks", f"confirm.ticks is 1 to {CONFIRM_TICKS_MAX}")
+            t.confirm_ticks, t.confirm_ns = confirm.ticks if confirm.ticks > 1 else 0, 0
+        elif not 1 <= confirm.ms <= CONFIRM_MS_MAX:
+            return self._refuse(Refusal.BAD_FIELD, "trigger.confirm.ms", f"confirm.ms is 1 to {CONFIRM_MS_MAX}")
+        else:
+            t.confirm_ticks, t.confirm_ns = 0, <int64_t>confirm.ms * 1000000
         return 0
 
     cdef int _trail(self, object trigger, Terms* t) except 1:
@@ -259,6 +284,7 @@ cdef class TermsReader:
             return code
         if (asked.trigger != t.trigger or (trigger.source is not None and asked.source != t.source)
                 or (trigger.max_age_ms is not None and asked.max_age_ns != t.max_age_ns)
+                or asked.confirm_ticks != t.confirm_ticks or asked.confirm_ns != t.confirm_ns
                 or (asked.fire_through and not t.fire_through) or (asked.rearm_missed and not t.rearm_missed)):
             return self._refuse(Refusal.UNSUPPORTED, "trigger", "a replace can change trigger.stop_px, trail and limit_offset only")
         t.stop_px_e9, t.trail_e9, t.trail_unit = asked.stop_px_e9, asked.trail_e9, asked.trail_unit

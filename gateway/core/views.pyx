@@ -4,12 +4,18 @@ from hotpath.checks cimport PairRow
 from hotpath.enums cimport *
 from hotpath.fixed cimport format_e4, format_e9
 from hotpath.orders cimport OrderRow, is_done
+from hotpath.records cimport Terms
 from hotpath.wire cimport EVENT_MAX_BYTES, put, put_dec, put_id, put_int, put_state
-from gateway.core.state cimport NO_ROW, State
+from gateway.core.state cimport NO_ROW, State, is_held
 
 
 cdef enum:
     GUARD_ORDERS_MAX = 1500              # bytes of names in one `guard` event
+
+
+cdef bint is_too_old(State s, const Terms* terms, int64_t age_ns) noexcept:
+    """Whether an order is blind on data of that age: by the instrument's limit or its own."""
+    return age_ns > s.quotes.rows[terms.instrument].max_age_ns or 0 < terms.max_age_ns < age_ns
 
 
 cdef class Views:
@@ -198,9 +204,13 @@ cdef class Views:
         cdef uint32_t row
         return {row: self.state.held[row] for row in range(self.state.quotes.count) if self.state.held[row]}
 
-    def resting(self, set instruments not None) -> dict:
+    def resting(self, dict instruments not None) -> dict:
         """(account, instrument) -> names of its orders that rest there for a trigger, joined by commas; empty when they
-        do not fit one record: all of that instrument. One pass over the open orders."""
+        do not fit one record: all of that instrument. One pass over the open orders.
+
+        Args:
+            instruments: row -> age of its data (ns); orders that fire on data of that age are left out.
+        """
         cdef State s = self.state
         cdef uint32_t order, instrument
         cdef OrderRow* row
@@ -210,7 +220,7 @@ cdef class Views:
             while order != NO_ROW:
                 row = &s.orders.rows[order]
                 instrument = row.terms.instrument
-                if row.ord_status == OrdStatus.HELD and row.hold == Hold.HOLD_TRIGGER and instrument in instruments:
+                if is_held(row) and instrument in instruments and is_too_old(s, &row.terms, instruments[instrument]):
                     found.setdefault((account, instrument), []).append(row.cl_ord_id[: row.cl_size])
                 order = s.open_next[order]
         texts = {key: b",".join(names) for key, names in found.items()}

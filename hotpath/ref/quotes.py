@@ -278,6 +278,11 @@ class QuoteTable:
         mid_e9 = 0 if at.flags_quote & ONE_SIDED else (at.bid_px_e9 + at.ask_px_e9) // 2
         return {BID: at.bid_px_e9, ASK: at.ask_px_e9, MID: mid_e9}.get(source, 0)
 
+    def age(self, row: int, source: int, mono_ns: int) -> int:
+        """Age of the data that `trigger` judges by."""
+        at = self.rows[row]
+        return mono_ns - (at.last_mono_ns if source == LAST else at.quote_mono_ns)
+
     def reference(self, row: int, mono_ns: int, max_age_ns: int = 0) -> int:
         at = self.rows[row]
         limit_ns = min(max_age_ns, at.max_age_ns) if max_age_ns > 0 else at.max_age_ns

@@ -152,6 +152,7 @@ class TriggeredBody(NamedTuple):
     check_passes_unit: int
     check_scope: int
     feed_size: int  # name of the feed, the tail
+    ticks: int  # qualifying updates that confirmed it
 
 
 class TrailedBody(NamedTuple):
@@ -307,7 +308,7 @@ LAYOUTS: dict[Callable[..., Any], Struct] = {
     SentBody: Struct("<3q2B6x24s"),
     NewBody: Struct("<qB7x40s"),
     TradeBody: Struct("<6q2B6x48s"),
-    TriggeredBody: Struct("<12qQ6q7Bx"),
+    TriggeredBody: Struct("<12qQ6q7BxI4x"),
     TrailedBody: Struct("<2qB7x"),
     ReplaceBody: Struct("<qQI6B6x"),
     TradeCanceledBody: Struct("<5qB7x48s"),

@@ -134,7 +134,7 @@ def account_event(
 
 TRADE = struct.pack("<6q2B6x48s", 3 * E9, 187 * E9, 12_500, 3 * E9, 5, 3 * E9, 6, 1, b'x"1\\\xff')
 TRIGGERED = struct.pack(
-    "<12qQ6q7Bx",
+    "<12qQ6q7BxI4x",
     181 * E9,
     300 * E9,
     180 * E9,
@@ -161,6 +161,7 @@ TRIGGERED = struct.pack(
     0,
     1,
     5,
+    1,
 )
 STATE = {"cl_ord_id": "trend:1", "order_id": "O0011", "rev": 1}
 TRAILED = struct.pack("<2qB7x", 182 * E9, 183 * E9, 0)

@@ -73,4 +73,5 @@ def fill(state: State, data: bytes) -> None:
         state.all_rows[one.account].append(order)
         state.doubts += one.is_doubted
         state.held[one.terms.instrument] += one.is_held
+        state.tighten(one.terms, int(one.is_held))
         state.watch(order, one, extreme_px_e9=reached.get(order, 0))

@@ -134,6 +134,8 @@ class Intake(TermsReader):
         if t.trigger == TriggerKind.TRAIL:
             return False
         px_e9 = self.state.quotes.trigger(t.instrument, t.source, mono_ns)
+        if t.max_age_ns and self.state.quotes.age(t.instrument, t.source, mono_ns) > t.max_age_ns:
+            px_e9 = 0
         is_down = self.state.direction_of(t) == Direction.DOWN
         is_true = px_e9 > 0 and (px_e9 <= t.stop_px_e9 if is_down else px_e9 >= t.stop_px_e9)
         return is_true or self.state.is_fired(t)

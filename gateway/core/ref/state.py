@@ -62,6 +62,7 @@ class State:
         self.open_rows: list[list[int]] = [[] for _ in range(accounts)]  # in order of acceptance
         self.all_rows: list[list[int]] = [[] for _ in range(accounts)]
         self.held: Counter[int] = Counter()  # by instrument: orders that rest here for a trigger
+        self.tight: dict[int, dict[int, int]] = {}  # instrument -> {age limit below its own: how many of those have it}
         self.doubts = 0  # open orders that are in doubt
         self.fired_px: dict[tuple[int, int], tuple[int, int]] = {}  # (instrument, source) -> prices yet to fire orders
         self.kind_counts: Counter[int] = Counter()
@@ -232,6 +233,7 @@ class State:
             self.suspects.pop(ev.order, None)
         row = self.orders.rows[ev.order]
         self.held[row.terms.instrument] += row.is_held - was_held
+        self.tighten(row.terms, row.is_held - was_held)
         self.doubts += row.is_doubted - was_doubted
         if kind == rec.ACCEPTED:
             self.all_rows[row.account].append(ev.order)
@@ -325,6 +327,14 @@ class State:
         if self.direction_of(terms) == Direction.DOWN:
             return 0 < low_e9 <= terms.stop_px_e9
         return 0 < terms.stop_px_e9 <= high_e9
+
+    def tighten(self, terms: Terms, change: int) -> None:
+        """Count an order that rests here, or no longer, under an age limit of its own."""
+        if terms.max_age_ns and change:
+            limits = self.tight.setdefault(terms.instrument, {})
+            limits[terms.max_age_ns] = limits.get(terms.max_age_ns, 0) + change
+            if not limits[terms.max_age_ns]:
+                del limits[terms.max_age_ns]
 
     def watch(self, order: int, row: OrderRow, *, is_moved: bool = False, extreme_px_e9: int = 0) -> None:
         """Keep the trigger index equal to the set of orders that are held for a trigger.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from gateway.contracts.requests import PlaceItem, ReplaceItem, Trail, Trigger
+from gateway.contracts.requests import Confirm, PlaceItem, ReplaceItem, Trail, Trigger
 from gateway.core.ref.state import State
 from hotpath.enums import OrdType, PriceSource, Side, Stp, Tif, TriggerKind
 from hotpath.ref import records as rec
@@ -22,6 +22,8 @@ from hotpath.ref.records import Terms
 DAY_NS = 86_400_000_000_000
 MS_END = 9_000_000_000_000  # milliseconds that still fit as nanoseconds
 MS_NS = 1_000_000
+CONFIRM_TICKS_MAX = 1_000_000
+CONFIRM_MS_MAX = 86_400_000  # a day: no session is longer
 QUEUE_NS = 60_000_000_000  # how long an order waits for its link when it does not say
 TAG_BYTES_MAX = 64
 TIFS = {"day": 0, "gtc": 1, "opg": 2, "ioc": 3, "fok": 4, "gtd": 6, "cls": 7}
@@ -139,20 +141,25 @@ class TermsReader:
         for name in TRIGGER_EXTRAS:
             if getattr(trigger, name) is not None:
                 raise Refused(UNSUPPORTED, f"trigger.{name}", f"trigger.{name} is not supported here")
-        if trigger.confirm is not None and (trigger.confirm.ms is not None or trigger.confirm.ticks != 1):
-            raise Refused(UNSUPPORTED, "trigger.confirm", "confirmation by one tick is supported here")
+        if trigger.confirm is not None:
+            _confirmation(trigger.confirm, t)
         if trigger.placement not in (None, "gateway"):
             text = "this broker has no native stops; placement is gateway"
             raise Refused(UNSUPPORTED, "trigger.placement", text)
         t.source = self._source(trigger, t)
         t.fire_through = int(trigger.if_through == "fire")
         t.rearm_missed = int(trigger.on_missed == "rearm")
+        if t.trigger == TriggerKind.TRAIL and t.rearm_missed:
+            raise Refused(UNSUPPORTED, "trigger.on_missed", "a trailing stop that was missed fires here")
+        if t.trigger == TriggerKind.TRAIL and trigger.max_age_ms is not None:
+            text = "the age limit of a trailing stop is the instrument's here"
+            raise Refused(UNSUPPORTED, "trigger.max_age_ms", text)
         if trigger.max_age_ms is not None:
             if trigger.max_age_ms >= MS_END:
                 raise Refused(BAD_FIELD, "trigger.max_age_ms", "trigger.max_age_ms is too far away")
             t.max_age_ns = trigger.max_age_ms * MS_NS
-            if t.max_age_ns < self.state.quotes.rows[t.instrument].max_age_ns:
-                text = "the age limit here is the instrument's; see /v1/instruments"
+            if not 0 < t.max_age_ns <= self.state.quotes.rows[t.instrument].max_age_ns:
+                text = "trigger.max_age_ms is 1 to the instrument's own limit; see /v1/instruments"
                 raise Refused(UNSUPPORTED, "trigger.max_age_ms", text)
 
     def _trail(self, trigger: Trigger, t: Terms) -> None:
@@ -190,6 +197,7 @@ class TermsReader:
             asked.trigger != t.trigger
             or (trigger.source is not None and asked.source != t.source)
             or (trigger.max_age_ms is not None and asked.max_age_ns != t.max_age_ns)
+            or (asked.confirm_ticks, asked.confirm_ns) != (t.confirm_ticks, t.confirm_ns)
             or (asked.fire_through and not t.fire_through)
             or (asked.rearm_missed and not t.rearm_missed)
         )
@@ -241,6 +249,20 @@ class TermsReader:
             if t.tif != Tif.GTD:
                 raise not_gtd
             t.expire_ns = req.expire_ns
+
+
+def _confirmation(confirm: Confirm, t: Terms) -> None:
+    """How long the condition must hold; one update is the default, however it is said."""
+    if t.trigger == TriggerKind.TRAIL:
+        raise Refused(UNSUPPORTED, "trigger.confirm", "a trailing stop fires on the first price here")
+    if (confirm.ticks is None) == (confirm.ms is None):
+        raise Refused(BAD_COMBINATION, "trigger.confirm", "confirm has ticks or ms, one of them")
+    for name, most in (("ticks", CONFIRM_TICKS_MAX), ("ms", CONFIRM_MS_MAX)):
+        value = getattr(confirm, name)
+        if value is not None and not 1 <= value <= most:
+            raise Refused(BAD_FIELD, f"trigger.confirm.{name}", f"confirm.{name} is 1 to {most}")
+    t.confirm_ticks = confirm.ticks if confirm.ticks is not None and confirm.ticks > 1 else 0
+    t.confirm_ns = (confirm.ms or 0) * MS_NS
 
 
 def _decimal(text: str, path: str) -> int:

@@ -205,12 +205,17 @@ class Views:
         """instrument row -> number of orders that rest here for a trigger."""
         return {row: self.state.held[row] for row in range(self.state.quotes.count) if self.state.held[row]}
 
-    def resting(self, instruments: set[int]) -> dict[tuple[int, int], bytes]:
+    def resting(self, instruments: dict[int, int]) -> dict[tuple[int, int], bytes]:
         """(account, instrument) -> names of its orders that rest there for a trigger, joined by commas; empty when they
-        do not fit one record: all of that instrument."""
+        do not fit one record: all of that instrument.
+
+        instruments: row -> age of its data (ns); orders that fire on data of that age are left out.
+        """
         found: dict[tuple[int, int], list[bytes]] = {}
         for _, row in self._open():
-            if row.is_held and row.terms.instrument in instruments:
+            age_ns = instruments.get(row.terms.instrument, 0)
+            limit_ns = self.state.quotes.rows[row.terms.instrument].max_age_ns
+            if row.is_held and age_ns > min(limit_ns, row.terms.max_age_ns or limit_ns):
                 found.setdefault((row.account, row.terms.instrument), []).append(row.cl_ord_id)
         texts = {key: b",".join(names) for key, names in found.items()}
         return {key: text if len(text) <= GUARD_ORDERS_MAX else b"" for key, text in texts.items()}
@@ -299,6 +304,10 @@ def _trigger(t: Terms) -> str:
         members.append(f'"limit_offset":"{from_e9(t.limit_offset_e9)}"')
     members.append(f'"if_through":"{"fire" if t.fire_through else "reject"}"')
     members.append(f'"on_missed":"{"rearm" if t.rearm_missed else "fire"}"')
+    if t.confirm_ticks:
+        members.append(f'"confirm":{{"ticks":{t.confirm_ticks}}}')
+    elif t.confirm_ns:
+        members.append(f'"confirm":{{"ms":{t.confirm_ns // MS_NS}}}')
     if t.max_age_ns:
         members.append(f'"max_age_ms":{t.max_age_ns // MS_NS}')
     members.append('"placement":"gateway"')
