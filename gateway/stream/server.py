@@ -45,7 +45,7 @@ class StreamServer:
         self.is_durable = is_durable
         self.token_bytes = token_bytes
         self.is_draining = False
-        self.waiting: set[Session] = set()  # not logged in yet
+        self.waiting: dict[Session, None] = {}  # not logged in yet, oldest first: a set's order is that of addresses
         self.sessions: dict[tuple[str, str], Session] = {}
         self.by_address: Counter[str] = Counter()
         self.refusals: Counter[str] = Counter()
@@ -94,7 +94,7 @@ class StreamServer:
         """A handshake is done: the login clock starts; too many strangers are sent away at once."""
         peer = session.transport.underlying_transport.get_extra_info("peername")
         session.address = peer[0] if isinstance(peer, tuple) else "local"
-        self.waiting.add(session)
+        self.waiting[session] = None
         self.by_address[session.address] += 1
         if (
             self.by_address[session.address] > self.limits.connections_per_address
@@ -136,7 +136,7 @@ class StreamServer:
 
     def _forget_stranger(self, session: Session) -> None:
         if session in self.waiting:
-            self.waiting.discard(session)
+            del self.waiting[session]
             self.by_address[session.address] -= 1
             if not self.by_address[session.address]:
                 del self.by_address[session.address]
