@@ -363,6 +363,7 @@ class Engine:
             else:
                 self.reports.end_here(order, Reason.TIF_END, wall_ns)
         if self.watch.confirm_due(mono_ns, wall_ns):
+            reach("engine.confirmed_by_time")
             self._release(mono_ns)
         self.router.on_timer(wall_ns, mono_ns)
         self.watch.tell_trails(wall_ns, TRAILS_A_TURN)

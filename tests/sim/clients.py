@@ -384,6 +384,7 @@ class Client:
             fields["tif"] = draw.choice(("gtc", "gtc", "gtc", "day", "gtd"))
             fields["trigger"] = {
                 "kind": "stop", "stop_px": from_e9(stop), "if_through": draw.choice(("reject", "fire")),
+                **self._conditions(),
             }  # fmt: skip
             if world.faults.hit("client.trails"):
                 fields["trigger"] = self._trail(mid)
@@ -400,6 +401,20 @@ class Client:
         found: dict[str, Any] = {"kind": "trail", "trail": {unit: from_e9(draw.randint(2, 40) * distance)}}
         if draw.random() < 0.3:
             found["stop_px"] = from_e9(mid_e9 + draw.randint(-10, 10) * TICK_E9)
+
+    def _conditions(self) -> dict[str, Any]:
+        """What else must hold before a stop leaves."""
+        draw = self.draw
+        found: dict[str, Any] = {}
+        kind = draw.random()
+        if kind < 0.15:
+            found["confirm"] = {"ticks": draw.choice((2, 2, 3))}
+        elif kind < 0.3:
+            found["confirm"] = {"ms": draw.choice((50, 150, 400))}
+        if draw.random() < 0.15:
+            found["on_missed"] = "rearm"
+        if draw.random() < 0.1:
+            found["max_age_ms"] = draw.choice((150, 600))
         return found
 
     def _open_name(self) -> str:

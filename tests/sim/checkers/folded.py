@@ -20,6 +20,7 @@ TRADE = struct.Struct("<qqqqqqBB6x48s")
 BROKEN = struct.Struct("<qqqqqB7x48s")
 TRIGGERED = struct.Struct("<12qQ6qBB")
 TRAILED = struct.Struct("<2qB")
+TICKS_AT = 160  # of TriggeredBody: how many updates confirmed it
 HALT = struct.Struct("<QIIBBHHB")
 ACCOUNT = struct.Struct("<qIIIHH")
 INSTRUMENT = struct.Struct("<qqqqqIBB2x")
@@ -54,6 +55,9 @@ class Folded:
     trail_unit: int = 0  # 0 amount, 1 basis points
     is_trailing: bool = False  # its activation price was reached, or it has none
     had_other_trail: bool = False
+    confirm_ns: int = 0
+    confirm_ticks: int = 0
+    is_rearmed: bool = False  # what was missed does not fire it
     fills: dict[str, int] = field(default_factory=dict)  # exec_id -> quantity, 0 when it was broken since
 
     @property
@@ -143,6 +147,8 @@ class Journal:
                 terms[22], terms[25], terms[4], record.at_ns, record.wall_ns, FLAT_STATE,
                 trail_e9=terms[7], trail_unit=terms[28], is_trailing=terms[7] > 0 and terms[2] == 0,
             )  # fmt: skip
+            made = self.orders[row]
+            made.confirm_ns, made.confirm_ticks, made.is_rearmed = terms[13], terms[14], bool(terms[27])
             self.names[account, self.orders[row].name] = self.orders[row]
         order = self.orders[row]
         before, before_cum = order.state, order.cum_qty_e9

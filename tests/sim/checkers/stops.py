@@ -1,12 +1,19 @@
-"""I11: a stop whose price was traded through goes out inside the budget from that tick, as one order, and once only."""
+"""I11: a stop whose price was traded through goes out inside the budget from that tick, as one order, and once only.
+
+One that asks to be confirmed goes out when enough updates in a row, or enough time, have said so, and never before.
+"""
 
 from __future__ import annotations
 
+import struct
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from brokers.sim import messages as m
 from hotpath.enums import OrdStatus, PriceSource
 from hotpath.fixed import to_e9
+from hotpath.records import Kind
+from tests.sim.checkers.folded import EVENT, TICKS_AT, Change
 from tests.sim.checkers.trails import Loosest
 from tests.sim.history import Lived, Reached, Tick, decode
 from tests.sim.kernel import MS
@@ -21,6 +28,15 @@ Terms = tuple[int, int, int]
 NEAR_BPS = 10  # a print this near to the last sound quote is one that nobody may doubt
 
 
+@dataclass(slots=True)
+class Run:
+    """Prices in a row that found an order through."""
+
+    clear_ns: int  # of the last one that did not
+    ticks: int = 0
+    since_ns: int = 0  # of the first
+
+
 class Stops:
     """Sound ticks against the stops that rest, by a judgement of its own; and what reached the venue of each stop."""
 
@@ -31,6 +47,8 @@ class Stops:
         self.due: dict[int, tuple[Terms, int]] = {}  # order -> (its trigger's terms, until when it must have fired)
         self.trails = Loosest(judge)
         self.newest: dict[tuple[str, str], int] = {}  # (symbol, kind of frame) -> highest number so far
+        self.runs: dict[int, Run] = {}  # by order, from a sound price on that was not through
+        self.unsure_ns: dict[str, int] = {}  # symbol -> last frame of which nobody can say whether it was judged
         self.quotes: dict[str, tuple[int, int, int]] = {}  # symbol -> (time, bid, ask) of the last sound quote
 
     def on_reached(self, item: Reached) -> None:
@@ -46,11 +64,35 @@ class Stops:
         self.due.clear()
         self.quotes.clear()
         self.trails.clear()
+        self.runs.clear()
+
+    def on_change(self, change: Change) -> None:
+        """Whether an order that fires has been confirmed as it asked."""
+        order, record = change.order, change.record
+        if order is None or record.kind not in (Kind.REPLACED, Kind.TRIGGERED):
+            return
+        run = self.runs.pop(order.row, None)
+        if record.kind == Kind.REPLACED or not (order.confirm_ticks or order.confirm_ns):
+            return
+        (told,) = struct.unpack_from("<I", record.payload, EVENT.size + TICKS_AT)
+        if told < order.confirm_ticks:
+            raise Broken("I11", f"stop {order.name} fired on {told} updates of {order.confirm_ticks}")
+        if run is None or record.wall_ns != self.judge.world.node.clock.wall_ns():
+            return  # nobody saw it not through; or the record waited for room in the journal's buffer
+        if self.unsure_ns.get(self.judge.journal.symbols[order.instrument], -1) >= run.clear_ns:
+            return  # a frame since then may have counted, or not
+        if run.ticks + 1 < order.confirm_ticks:  # this very update is told after its records
+            raise Broken("I11", f"stop {order.name} fired {run.ticks} updates after it was through")
+        since_ns = run.since_ns if run.ticks else record.at_ns
+        if record.at_ns - since_ns < order.confirm_ns:
+            raise Broken("I11", f"stop {order.name} fired {record.at_ns - since_ns} ns after it was through")
 
     def on_ticks(self, item: Tick) -> None:
         node = self.judge.world.node
         shard = node.shard
         data: dict[str, Any] = decode(item.text)["data"]
+        if item.fault or node.is_paused:
+            self.unsure_ns[item.symbol] = item.at_ns
         number, kind = data.get("u", data.get("t")), (item.symbol, data["e"])
         if number <= self.newest.get(kind, 0):
             return  # a wild one with a higher number came before it
@@ -69,10 +111,27 @@ class Stops:
                 px = prices.get(order.source, 0)
                 if not px or self.judge.journal.symbols[order.instrument] != item.symbol:
                     continue
-                if self._is_through(order, px):
-                    self.due[order.row] = (_terms(order), item.at_ns + BUDGET_NS)
-                elif order.is_trailing:
-                    self.trails.on_price(order, px)
+                is_through = self._is_through(order, px)
+                if order.trail_e9:
+                    if is_through:
+                        self.due[order.row] = (_terms(order), item.at_ns + BUDGET_NS)
+                    elif order.is_trailing:
+                        self.trails.on_price(order, px)
+                else:
+                    self._judge(order, is_through, item.at_ns)
+
+    def _judge(self, order: Folded, is_through: bool, at_ns: int) -> None:
+        """What a sound price of an order's source says of it."""
+        if not is_through:
+            self.runs[order.row] = Run(at_ns)
+            return
+        run = self.runs.get(order.row)
+        if run is not None:
+            run.ticks += 1
+            run.since_ns = run.since_ns or at_ns
+        ticks = 1 if run is None else run.ticks
+        if ticks >= order.confirm_ticks and not order.confirm_ns and not order.is_rearmed:
+            self.due[order.row] = (_terms(order), at_ns + BUDGET_NS)
 
     def _is_through(self, order: Folded, px: int) -> bool:
         stop_e9 = self.trails.at(order) if order.is_trailing else order.stop_px_e9
