@@ -69,10 +69,12 @@ class Engine:
         soon: Callable[[Callable[[], None]], object],
         read_frame: Callable[[int], bytes],
         answer_ns: int = 2_000_000_000,
+        oco_wait_ns: int = 250_000_000,
         core: Core = COMPILED,
     ) -> None:
         """is_durable: acknowledgements wait for the disk. later, soon: the loop's timer (ns) and its next turn.
 
+        oco_wait_ns: how long a fired order waits for the end of one that its group has at the broker.
         read_frame: the journal's whole frame at a position. core: the one that the state is of.
         """
         self.state = state
@@ -91,7 +93,7 @@ class Engine:
         self.watch = core.watch(state, self.parser)
         self.fanout = Fanout(state.names, state.gate.account_capacity)
         self.fanout.start(state.seq, [self.views.acct_seq(row) for row in range(len(state.account_names))])
-        self.router = Router(self, adapter, answer_ns)
+        self.router = Router(self, adapter, answer_ns, oco_wait_ns)
         self.halts = Halts(self)
         self.world = core.world(state)
         self.guard = Guard(state, self.watch, self.views, self.world, Flatten(self).close)
@@ -118,6 +120,8 @@ class Engine:
     def flush(self) -> None:
         """Hand the turn's records to the journal; without durability, act on them at once."""
         self._lazy_since_ns = 0
+        for instrument in self.state.links.take_armed():  # the present price may fire what its parent has just armed
+            self.soon(lambda instrument=instrument: self.sweep(instrument))  # type: ignore[misc]
         if not self.is_admitting:
             self._flush_unwritten()
             return
@@ -278,7 +282,7 @@ class Engine:
         self.flush()
 
     def _is_told(self, order: int) -> bool:
-        """Whether the order's acceptance is durable."""
+        """Whether the order's acceptance is durable, and what its parent brought it since."""
         account, acct_seq = self.views.accepted(order)
         return bool(acct_seq <= self.fanout.heads[account])
 
@@ -401,5 +405,6 @@ class Engine:
                     self.router.doubted[order] = self.clock.mono_ns()  # since the last life: nothing was sent later
                 if row["expire_ns"]:
                     heapq.heappush(self.expiries, (row["expire_ns"], order))
+        self.world.heal(self.clock.wall_ns())
         self.guard.start(self.clock.wall_ns(), self.clock.mono_ns(), last_wall_ns)
         self.flush()

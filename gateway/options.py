@@ -81,6 +81,15 @@ class GatewayOptions(Section, frozen=True):
     busy_poll_us: Annotated[
         int, about("How long the loop spins before it blocks; only for who owns a core.", "µs", ge=0, le=1_000_000)
     ] = 0
+    oco_wait_ms: Annotated[
+        int,
+        about(
+            "How long a fired order waits for the end of one that its `oco` group has at the broker.",
+            "ms",
+            ge=0,
+            le=10_000,
+        ),
+    ] = 250
 
     @property
     def audience(self) -> str:

@@ -26,6 +26,7 @@ IN_PYTHON: Final[Sequence[str]] = (
     "read_real_clock",
     "exits_wait_their_turn",
     "spend_no_tokens",
+    "leave_beside_a_sibling",
 )
 PLANTED: Final[bool] = bool(COMPILED)
 

@@ -34,6 +34,7 @@ from gateway.core.recorder import Op
 from gateway.egress import Egress, Turn, wait_ns
 from gateway.overrate import OverRate
 from gateway.plants import PLANTED, is_on, reach, renamed, sometimes, under_new_ids
+from gateway.siblings import Siblings
 from gateway.unheard import Unheard
 from hotpath.enums import OrdStatus, Pending, Rank, Reason, Stage
 from hotpath.ticket import Ticket
@@ -57,10 +58,9 @@ ASKING_MAX = 512  # questions under way at once: a hundred thousand stops are as
 class Router:
     """The one writer to one broker link. All calls on the loop thread; the engine flushes after each."""
 
-    def __init__(self, engine: Engine, adapter: Adapter, answer_ns: int) -> None:
-        """answer_ns: how long a sent order may stay without a word before it is in doubt."""
-        self.engine = engine
-        self.adapter = adapter
+    def __init__(self, engine: Engine, adapter: Adapter, answer_ns: int, oco_wait_ns: int) -> None:
+        """answer_ns: how long a sent order may stay without a word before it is in doubt. oco_wait_ns: `Siblings`."""
+        self.engine, self.adapter = engine, adapter
         self.answer_ns = answer_ns
         self.may_repeat = adapter.capabilities.dedup is DedupClass.ALWAYS  # no second order of a known id
         self.is_open = False  # link up and recovery done: the line moves
@@ -76,6 +76,7 @@ class Router:
         self.unasked: dict[int, None] = {}
         self.suspects: Mapping[int, None] = engine.state.suspects  # asked about first; records alone change it
         self.unheard = Unheard(engine, answer_ns)
+        self.siblings = Siblings(engine, oco_wait_ns)
         self.deadlines: deque[tuple[int, int]] = deque()  # (monotonic, order) in the order of sending
         self.answered: dict[int, int] = {}  # order -> when the broker gave its newest answer, its clock
         self.disputed: dict[int, int] = {}  # done here, worked there: order -> when the broker said so, its clock
@@ -116,7 +117,7 @@ class Router:
             ticket = engine.reports.ready(order, mono)
             if ticket is None:
                 continue  # canceled while it waited
-            if order in self.returned or not is_clear:
+            if order in self.returned or not is_clear or self.siblings.is_child(order):
                 self.returned.discard(order)
                 self._wait(order)
                 continue
@@ -130,7 +131,7 @@ class Router:
                 ticket = engine.reports.ticket(order, mono)
             if not ticket.protective and not engine.are_terms_told(order):
                 engine.state.submit_later(order)  # replaced a moment ago: a crash now would lose the terms
-            else:
+            elif not self.siblings.hold_back(order):
                 tickets.append(ticket)
         if tickets:
             for ticket in tickets[self._hand_over(tickets, before, mono) :]:
@@ -317,30 +318,30 @@ class Router:
 
     def _release(self, order: int) -> bool:
         """Let an order leave the line; what has not fired passes the whole risk chain again. False: it must stay."""
-        engine = self.engine
-        row = engine.views.order(order)
+        engine, row = self.engine, self.engine.views.order(order)
         before, mono = engine.clock.wall_ns(), engine.clock.mono_ns()
         if 0 < row["expire_ns"] <= before:
             reach("router.expired_in_line")
             engine.reports.end_here(order, Reason.TIF_END, before)
             return True
-        if row["triggered"] and row["reduce_only"]:
-            if not engine.reports.fit(order, before):
-                reach("router.flat_in_line")
-                return True  # its position is gone
-        elif 0 <= wait_ns(row) <= before - row["live_ns"]:
+        if row["reduce_only"] and (row["triggered"] or row["is_child"]) and not engine.reports.fit(order, before):
+            reach("router.flat_in_line")
+            return True  # its position is gone
+        is_entry = not (row["triggered"] and row["reduce_only"])
+        if is_entry and 0 <= wait_ns(row) <= before - row["live_ns"]:
             reach("router.waited_too_long")
             engine.reports.end_here(order, Reason.QUEUE, before)
             return True
-        elif self._refused(order, before, mono):
+        if is_entry and self._refused(order, before, mono):
             reach("router.refused_in_line")
             return True
-        elif self._must_tell_first(order, row):
+        if is_entry and self._must_tell_first(order, row):
             reach("router.terms_not_told")
             self.returned.add(order)
             engine.state.submit_later(order)
             return True
-        return self._hand_over([engine.reports.ticket(order, mono)], before, mono) == 1
+        is_back = self.siblings.hold_back(order)
+        return is_back or self._hand_over([engine.reports.ticket(order, mono)], before, mono) == 1
 
     def _must_tell_first(self, order: int, row: Mapping[str, Any]) -> bool:
         """Whether its terms have yet to be on disk; what fired does not wait for a disk that has failed."""
@@ -450,6 +451,7 @@ class Router:
         if type(report) is ReportTradeCanceled and self.engine.views.status(order)[0] == OrdStatus.FILLED:
             self.unheard.start((order,))  # its quantity was never full, perhaps: it may work there
             self.doubt(order)
+        self.siblings.look()
         if order in self.egress.held and self.is_open and self.engine.views.status(order)[1] != Stage.IN_DOUBT:
             self.egress.put(order)  # it may have waited for this word
             self.drain()

@@ -61,6 +61,7 @@ class Shard:
         self.engine = Engine(
             state=self.state, journal=self.journal, clock=self.clock, adapter=self.adapter, is_durable=self.is_durable,
             later=ports.later, soon=ports.soon, read_frame=self.events.read, core=self.core,
+            oco_wait_ns=config.gateway.oco_wait_ms * 1_000_000,
         )  # fmt: skip
         self.stream = StreamServer(
             engine=self.engine, keys=self.keys, options=config.gateway, limits=config.limits.api,

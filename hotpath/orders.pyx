@@ -216,6 +216,8 @@ cdef class OrderTable:
             row.is_trailing = 1
         elif kind == Kind.RELEASED:
             row.live_ns = wall_ns
+            if (<const ReleasedBody*>body).qty_e9:
+                row.terms.order_qty_e9 = (<const ReleasedBody*>body).qty_e9
         elif kind == Kind.PENDING_REPLACE_EV or kind == Kind.REPLACED or kind == Kind.REPLACE_REJECTED:
             self._replace(row, kind, ev, <const ReplaceBody*>body)
         elif kind == Kind.PENDING_CANCEL_EV:
@@ -266,6 +268,8 @@ cdef class OrderTable:
         row.tag = self.intern(tail[body.session_size : body.session_size + body.tag_size])
         tail += body.session_size + body.tag_size
         row.signal = self.intern(tail[: body.signal_size])
+        tail += body.signal_size + body.after_size
+        row.oco = self.intern(tail[: body.oco_size])
         (<NameTable*>self.names).insert(hash_bytes(row.cl_ord_id, row.cl_size, row.account), ev.order)
         self.count += 1
         self.open_count += 1
@@ -296,6 +300,7 @@ cdef class OrderTable:
         cdef uint32_t asked = body.ask_rev
         if kind == Kind.PENDING_REPLACE_EV:
             row.ask_qty_e9 = body.terms.order_qty_e9
+            row.ask_whole_qty_e9 = body.terms.whole_qty_e9
             row.ask_px_e9 = body.terms.px_e9
             row.ask_stop_px_e9 = body.terms.stop_px_e9
             row.ask_expire_ns = body.terms.expire_ns

@@ -17,6 +17,8 @@ cdef extern from "hotpath/src/plants.hpp" namespace "backstay" nogil:
         TELL_ANOTHER_ACCOUNT
         KEEP_TRAILS_STILL
         APPLY_OLDER_OF_TWO_FEEDS
+        LIVE_WITHOUT_A_PARENT
+        KEEP_A_SIBLING_WHOLE
     int plant_count() noexcept
     const char* plant_name(int plant) noexcept
     void set_plant(int plant) noexcept

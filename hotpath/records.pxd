@@ -70,8 +70,10 @@ cdef struct Terms:                       # 144 bytes
     int64_t at_ns                        # time trigger: wall clock, 0 = none
     int64_t after_ns                     # time trigger: since it was armed, 0 = none
     int64_t confirm_ns                   # for so long the condition must hold, 0 = none
+    int64_t whole_qty_e9                 # what the client asked for: `order_qty_e9` is what its parent and its group leave of it
     uint32_t confirm_ticks               # for so many qualifying updates; 0 and 1 = the first
     uint32_t parent                      # order row + 1 of `after`, 0 = none
+    uint32_t group                       # order row + 1 of the first member of its `oco` group, 0 = none
     uint32_t instrument
     uint32_t origin                      # 0 api, 1 external
     uint8_t side
@@ -89,7 +91,7 @@ cdef struct Terms:                       # 144 bytes
     uint8_t has_limit_offset
     uint8_t when_full                    # `after.on`: 0 from the first fill on, 1 only when filled
     uint8_t placement                    # 0 gateway, 1 broker, 2 both
-    uint8_t pad
+    uint8_t pad[5]
 
 cdef struct OrderEvent:                  # 88 bytes: the order after the event
     uint64_t acct_seq
@@ -112,10 +114,12 @@ cdef struct AcceptedBody:
     Terms terms
     int64_t ref_px_e9                    # price that exposure is reserved at
     uint64_t content_hash                # of the request after defaults; equality of a retry
-    uint8_t session_size
+    uint8_t session_size                 # the five sizes of an order's texts lie together: `put_order` reads them so
     uint8_t tag_size
     uint8_t signal_size
-    uint8_t pad[5]
+    uint8_t after_size
+    uint8_t oco_size
+    uint8_t pad[3]
 
 cdef struct SentBody:
     int64_t risk_ns                      # stage times from the frame or tick that caused it
@@ -143,6 +147,9 @@ cdef struct TradeBody:
     uint8_t liquidity                    # 0 unknown, 1 maker, 2 taker
     uint8_t pad[6]
     char exec_id[48]
+
+cdef struct ReleasedBody:
+    int64_t qty_e9                       # in force from here on; 0 = as it was
 
 cdef struct TriggeredBody:
     int64_t px_e9
@@ -192,7 +199,9 @@ cdef struct ReplaceBody:                 # PENDING_REPLACE_EV, REPLACED, REPLACE
     uint8_t session_size                 # REPLACED has the order's texts again, as its `order` block shows them
     uint8_t tag_size
     uint8_t signal_size
-    uint8_t pad[6]
+    uint8_t after_size
+    uint8_t oco_size
+    uint8_t pad[4]
 
 cdef struct TradeCanceledBody:           # the broker broke a fill
     int64_t last_qty_e9                  # of the fill as it was booked
@@ -244,7 +253,8 @@ cdef struct AccountEvent:                # prefix of CANCEL_ALL_EV .. GUARD_EV
     uint8_t session_size
     uint8_t tag_size
     uint16_t orders_size
-    uint8_t pad[4]
+    uint8_t excess_size                  # of a guard: what was filled beyond what a group shares, a decimal behind the names
+    uint8_t pad[3]
 
 cdef struct EpochBody:
     uint32_t epoch

@@ -11,6 +11,7 @@ def payload_sizes() -> dict:
         "SentBody": sizeof(SentBody),
         "NewBody": sizeof(NewBody),
         "TradeBody": sizeof(TradeBody),
+        "ReleasedBody": sizeof(ReleasedBody),
         "TriggeredBody": sizeof(TriggeredBody),
         "TrailedBody": sizeof(TrailedBody),
         "ReplaceBody": sizeof(ReplaceBody),

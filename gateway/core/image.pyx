@@ -72,6 +72,7 @@ def fill(State s not None, bytes data not None) -> None:
         if not is_done(order.ord_status):
             s._link(row, order.account)
         s._chain(row, order.account)
+        s.links.tie(row)
         s.doubts += is_doubted(order)
         s.held[order.terms.instrument] += is_held(order)
         if order.terms.max_age_ns and is_held(order):

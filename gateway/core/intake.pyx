@@ -12,7 +12,9 @@ from hotpath.orders cimport OPEN_ASKS_MAX, OrderRow, first_asked, is_done
 from hotpath.plants cimport CHECK_KILL_AT_ADMISSION_ONLY, is_planted
 from hotpath.records cimport *
 from gateway.core.recorder cimport OP_CANCEL, OP_REPLACE, OP_SUBMIT
-from gateway.core.state cimport GROUP_ROWS_MAX, State, direction_of, fires_down, fires_up
+from gateway.core.state cimport GROUP_ROWS_MAX, State, direction_of, fires_down, fires_up, is_held
+from gateway.core.relations cimport AHEAD, relate, revise
+from gateway.core.shares cimport settle, share_of, spared_qty
 from gateway.core.terms cimport Refusal, TermsReader, name_ok
 
 cdef enum:
@@ -29,6 +31,7 @@ cdef class Intake(TermsReader):
     def __cinit__(self, State state not None):
         self.order = -1
         self.link_up = True
+        self.ahead = []
 
     @property
     def decision(self) -> dict:
@@ -88,7 +91,10 @@ cdef class Intake(TermsReader):
             return self._refuse(Refusal.CL_ORD_ID_CONFLICT, "cl_ord_id", f"cl_ord_id {req.cl_ord_id} names another order; choose a new name")
         if deadline_ns and self.state.wall_ns > deadline_ns:
             return self._refuse(Refusal.DEADLINE_PASSED, "deadline_ns", "the deadline had passed when the request was applied")
-        return self._live(terms, account, mono_ns, dry)
+        code = 0
+        if req.after is not None or req.oco is not None:
+            code = relate(self, account, req, terms, self.ahead, &self.ahead_terms)
+        return code if code else self._live(terms, account, mono_ns, dry)
 
     cdef int _live(self, const Terms* t, uint32_t account, int64_t mono_ns, bint dry) except 1:
         """The checks that need the present: grid, market, link, table, gate."""
@@ -99,9 +105,9 @@ cdef class Intake(TermsReader):
             return self._refuse(Refusal.BAD_FIELD, "expire_ns", "expire_ns lies in the past")
         if t.trigger == TriggerKind.TRAIL and not self._has_trail_room(t):
             return self._refuse(Refusal.BUSY, "trigger.trail", "too many different trails on the instrument; use a distance that others have")
-        if t.trigger and not t.fire_through and self._through(t, mono_ns):
+        if t.trigger and not t.parent and not t.fire_through and self._through(t, mono_ns):
             return self._refuse(Refusal.TRIGGER_THROUGH, "trigger.stop_px", "the condition is already true; set if_through to fire, or move stop_px")
-        if t.max_queue_ns == 0 and not t.trigger and not self.link_up:
+        if t.max_queue_ns == 0 and not t.trigger and not t.parent and not self.link_up:
             return self._refuse(Refusal.LINK_DOWN, "", "the broker link is down and the order may not wait (max_queue_ms 0)")
         if self.state.orders.count >= self.state.orders.capacity:
             return self._refuse(Refusal.BUSY, "", "the order table is full; an operator must raise capacity.orders and restart")
@@ -123,7 +129,7 @@ cdef class Intake(TermsReader):
         return 0 < px and px >= t.stop_px_e9 or fires_up(self.state, t.instrument, t.source, t.stop_px_e9)
 
     cdef int _check(self, uint32_t account, const Terms* t, const OrderRow* old, int64_t mono_ns, bint dry,
-                    bint release=False) except 1:
+                    bint release=False, int64_t spared_e9=0) except 1:
         cdef CheckRequest rq
         memset(&rq, 0, sizeof(rq))
         rq.account = account
@@ -139,7 +145,8 @@ cdef class Intake(TermsReader):
         rq.ord_type = OrdType.MARKET if t.has_limit_offset else t.ord_type        # its limit is made when it fires
         rq.reduce_only = t.reduce_only
         rq.stp = t.stp
-        rq.is_held = t.trigger != 0 and (old == NULL or old.ord_status == OrdStatus.HELD)
+        rq.is_held = (t.trigger != 0 or t.parent != 0) and (old == NULL or old.ord_status == OrdStatus.HELD)
+        rq.spared_qty_e9 = spared_e9
         rq.is_dry = dry
         rq.is_release = release
         if self.state.gate.check(&rq, &self.verdict) != 0:
@@ -149,7 +156,7 @@ cdef class Intake(TermsReader):
     def recheck(self, uint32_t order, int64_t wall_ns, int64_t mono_ns) -> int:
         """The whole chain again for an order that waited and goes out now; 0 or the control that refuses (`decision`)."""
         cdef OrderRow* row = &self.state.orders.rows[order]
-        self._check(row.account, &row.terms, row, mono_ns, False, True)
+        self._check(row.account, &row.terms, row, mono_ns, False, True, spared_qty(self.state, order))
         return self.verdict.control
 
     def is_killed(self, uint32_t order, int64_t mono_ns) -> bool:
@@ -167,21 +174,27 @@ cdef class Intake(TermsReader):
         cdef char* tail = <char*>body + sizeof(AcceptedBody)
         cdef bytes tag = req.tag.encode() if req.tag is not None else b""
         cdef bytes signal = req.signal.encode() if req.signal is not None else b""
+        cdef bytes after = req.after.cl_ord_id.encode() if req.after is not None else b""
+        cdef bytes oco = req.oco.encode() if req.oco is not None else b""
+        cdef bytes texts = b"".join((session, tag, signal, after, oco))
+        cdef bint is_held
         cdef Py_ssize_t size = 0
         cdef const char* name = PyUnicode_AsUTF8AndSize(req.cl_ord_id, &size)
         cdef uint32_t order = s.orders.count
         cdef uint64_t seq
         if t.tif == Tif.DAY:
             t.expire_ns = self._day_end(t.instrument)
+        self._tie(account, req, t, order)
+        is_held = t.trigger or t.parent
         memset(s.scratch, 0, sizeof(OrderEvent) + sizeof(AcceptedBody))
         ev.account = account
         ev.order = order
         ev.acct_seq = s.acct_seqs[account] + 1
         ev.leaves_qty_e9 = t.order_qty_e9
         ev.rev = 1
-        ev.ord_status = OrdStatus.HELD if t.trigger else OrdStatus.PENDING_NEW
-        ev.stage = Stage.STAGE_NONE if t.trigger else Stage.QUEUED
-        ev.hold = Hold.HOLD_TRIGGER if t.trigger else Hold.HOLD_NONE
+        ev.ord_status = OrdStatus.HELD if is_held else OrdStatus.PENDING_NEW
+        ev.stage = Stage.STAGE_NONE if is_held else Stage.QUEUED
+        ev.hold = Hold.HOLD_PARENT if t.parent else (Hold.HOLD_TRIGGER if t.trigger else Hold.HOLD_NONE)
         ev.cl_size = <uint8_t>size
         memcpy(ev.cl_ord_id, name, size)
         body.terms = t[0]
@@ -190,14 +203,25 @@ cdef class Intake(TermsReader):
         body.session_size = <uint8_t>len(session)
         body.tag_size = <uint8_t>len(tag)
         body.signal_size = <uint8_t>len(signal)
-        memcpy(tail, <const char*>session, len(session))
-        memcpy(tail + len(session), <const char*>tag, len(tag))
-        memcpy(tail + len(session) + len(tag), <const char*>signal, len(signal))
-        seq = s.commit(Kind.ACCEPTED, sizeof(AcceptedBody) + len(session) + len(tag) + len(signal))
+        body.after_size = <uint8_t>len(after)
+        body.oco_size = <uint8_t>len(oco)
+        memcpy(tail, <const char*>texts, len(texts))
+        seq = s.commit(Kind.ACCEPTED, sizeof(AcceptedBody) + len(texts))
         self.order = order
-        if not t.trigger:
+        if not is_held:
             s.effect(OP_SUBMIT, order)
         return <int64_t>seq
+
+    cdef int _tie(self, uint32_t account, object req, Terms* t, uint32_t order) except -1:
+        """The rows that the names mean: those before it in its batch have one by now."""
+        cdef int64_t first
+        if t.parent == AHEAD:
+            after = req.after.cl_ord_id.encode()
+            t.parent = <uint32_t>(self.state.orders.find(account, after, len(after)) + 1)
+        if req.oco is not None:
+            first = self.state.links.group_of(account, req.oco.encode())
+            t.group = (order if first < 0 else <uint32_t>first) + 1
+        return 0
 
     # --- cancel --------------------------------------------------------------------------------------------------
 
@@ -268,13 +292,14 @@ cdef class Intake(TermsReader):
         memcpy(tail, <const char*>symbol, len(symbol))
         memcpy(tail + len(symbol), <const char*>session, len(session))
         memcpy(tail + len(symbol) + len(session), <const char*>tag, len(tag))
-        s.grouped = 1 if rows else 0
+        s.grouped, s.is_deferring = 1 if rows else 0, True
         seq = s.emit(Kind.CANCEL_ALL_EV, sizeof(AccountEvent) + len(symbol) + len(session) + len(tag))
         for i, row in enumerate(rows):
             s.grouped = i + 1 < len(rows) and (i + 1) % GROUP_ROWS_MAX != 0
             self._cancel_row(row, reason)
         s.grouped = 0
         s.told_together(seq)
+        settle(s)
         return <int64_t>seq
 
     # --- replace -------------------------------------------------------------------------------------------------
@@ -295,6 +320,7 @@ cdef class Intake(TermsReader):
         """Whether revision `req.rev` may be asked for: 0 yes, 2 it was answered before (`dup_seq`), else a Refusal."""
         cdef int64_t order = self._find(account, req.cl_ord_id)
         cdef OrderRow* row
+        cdef int64_t share_e9
         cdef int code
         if order < 0:
             return self._refuse(Refusal.UNKNOWN_ORDER, "cl_ord_id", f"no order {req.cl_ord_id} in this account")
@@ -302,7 +328,7 @@ cdef class Intake(TermsReader):
         terms[0] = row.terms
         if row.open_asks:                                # pipelined: builds on what was asked last
             terms.order_qty_e9, terms.px_e9, terms.stop_px_e9 = row.ask_qty_e9, row.ask_px_e9, row.ask_stop_px_e9
-            terms.tif, terms.expire_ns = row.ask_tif, row.ask_expire_ns
+            terms.tif, terms.expire_ns, terms.whole_qty_e9 = row.ask_tif, row.ask_expire_ns, row.ask_whole_qty_e9
         code = self._changes(req, terms)
         if code:
             return code
@@ -327,7 +353,7 @@ cdef class Intake(TermsReader):
             return self._refuse(Refusal.DEADLINE_PASSED, "deadline_ns", "the deadline had passed when the request was applied")
         if terms.order_qty_e9 <= row.cum_qty_e9:
             return self._refuse(Refusal.BAD_FIELD, "qty", "qty is the new total and must exceed what is filled")
-        if (row.ord_status == OrdStatus.HELD and terms.stop_px_e9 != row.terms.stop_px_e9 and not terms.fire_through
+        if (is_held(row) and terms.stop_px_e9 != row.terms.stop_px_e9 and not terms.fire_through
                 and self._through(terms, mono_ns)):
             return self._refuse(Refusal.TRIGGER_THROUGH, "trigger.stop_px", "the condition is already true there")
         if row.is_trailing and terms.stop_px_e9 != row.terms.stop_px_e9:
@@ -335,6 +361,11 @@ cdef class Intake(TermsReader):
         if terms.trigger == TriggerKind.TRAIL and row.ord_status == OrdStatus.HELD and not self._has_trail_room(terms):
             return self._refuse(Refusal.BUSY, "trigger.trail", "too many different trails on the instrument; use a distance that others have")
         code = self._grid(terms)
+        if code == 0 and (row.terms.parent or row.terms.group):
+            code = revise(self, <uint32_t>order, terms)
+            if code == 0 and req.qty is not None and row.hold != Hold.HOLD_PARENT:
+                share_e9 = share_of(self.state, <uint32_t>order, terms.whole_qty_e9)
+                terms.order_qty_e9 = share_e9 if share_e9 else terms.order_qty_e9
         return code if code else self._check(account, terms, row, mono_ns, dry)
 
     cdef int64_t _replace_row(self, uint32_t order, Terms* t, uint32_t rev, uint64_t content) except? -100:

@@ -8,6 +8,8 @@ from hotpath.fixed cimport MAX_E9
 from hotpath.orders cimport OrderRow
 from hotpath.records cimport *
 from gateway.core.recorder cimport OP_CANCEL
+from gateway.core.shares cimport spared_qty
+from gateway.core.state cimport is_held
 
 
 cdef class Release:
@@ -59,14 +61,18 @@ cdef class Release:
         cdef State s = self.state
         cdef OrderRow* row = &s.orders.rows[order]
         cdef int64_t qty_e9 = row.terms.order_qty_e9
+        cdef int64_t spared_e9 = spared_qty(s, order)
         cdef CheckRequest rq
         cdef OrderEvent* ev
         cdef TriggeredBody* body
         cdef Refused no
         cdef int64_t stop_px_e9 = s.stops.popped_px(order)
         cdef int64_t px_e9 = self._limit_px(row, stop_px_e9)
+        if not is_held(row):
+            return 0                                     # what fired before it has ended it
         if row.terms.reduce_only:
-            qty_e9 = min(qty_e9, s.gate.reducible_qty(row.account, row.terms.instrument, row.terms.side, row.reserved_qty_e9))
+            qty_e9 = min(qty_e9, s.gate.reducible_qty(row.account, row.terms.instrument, row.terms.side,
+                                                      row.reserved_qty_e9 + spared_e9))
             qty_e9 -= qty_e9 % s.quotes.rows[row.terms.instrument].lot_e9
             if qty_e9 <= 0:
                 return self._flat(order)
@@ -83,6 +89,7 @@ cdef class Release:
         rq.reduce_only = row.terms.reduce_only
         rq.stp = row.terms.stp
         rq.is_release = 1
+        rq.spared_qty_e9 = spared_e9
         s.gate.check(&rq, &self.verdict)
         ev = s.begin(order)
         body = <TriggeredBody*>s.body()

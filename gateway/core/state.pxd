@@ -7,6 +7,7 @@ from hotpath.quotes cimport QuoteTable
 from hotpath.records cimport HaltBody, InstrumentBody, OrderEvent, Terms
 from hotpath.stops cimport TriggerIndex
 from hotpath.wire cimport Renderer
+from gateway.core.links cimport Links
 from gateway.core.recorder cimport Op, Recorder
 from gateway.core.trails cimport Trails
 
@@ -25,6 +26,8 @@ cdef class State(Recorder):
     cdef readonly OrderTable orders
     cdef readonly QuoteTable quotes
     cdef readonly TriggerIndex stops
+    cdef readonly Links links
+    cdef bint is_deferring                   # ties are settled later: what is under way must not be disturbed
     cdef readonly Gate gate
     cdef readonly Renderer names
     cdef readonly dict accounts              # name (str) -> row
@@ -56,6 +59,9 @@ cdef class State(Recorder):
 
     cdef OrderEvent* begin(self, uint32_t order) noexcept nogil
     cdef uint64_t commit_replaced(self, uint32_t order) except 0
+    # Session, tag, signal, parent's name and group of an order in one run, and their five sizes.
+    cdef bytes texts_of(self, uint32_t order, uint8_t* sizes)
+    cdef int _settle(self) except -1
     cdef int _count(self, uint32_t account, uint64_t acct_seq) except -1
     cdef int _apply_order(self, int kind, const char* payload, Py_ssize_t size, int64_t wall_ns) except -1
     cdef int _reserve(self, OrderRow* row) except -1

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from gateway.core.links import Links
 from gateway.core.recorder import Recorder
 from gateway.core.trails import Trails
 from hotpath.checks import Gate
@@ -23,6 +24,8 @@ class State(Recorder):
     def orders(self) -> OrderTable: ...
     @property
     def quotes(self) -> QuoteTable: ...
+    @property
+    def links(self) -> Links: ...
     @property
     def stops(self) -> TriggerIndex: ...
     @property

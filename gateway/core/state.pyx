@@ -16,6 +16,7 @@ from hotpath.quotes cimport QuoteTable
 from hotpath.records cimport *
 from hotpath.stops cimport TriggerIndex
 from hotpath.wire cimport Renderer
+from gateway.core.links cimport Due, Links
 from gateway.core.recorder cimport Recorder
 from gateway.core.trails cimport Trails
 
@@ -37,6 +38,7 @@ cdef class State(Recorder):
         self.orders = OrderTable(orders)
         self.stops = TriggerIndex(instruments, orders)
         self.trails = Trails(orders)
+        self.links = Links(self.orders)
         self.gate = Gate(self.quotes, accounts)
         self.names = Renderer(accounts, instruments)
         self.accounts, self.account_names = {}, []
@@ -95,19 +97,37 @@ cdef class State(Recorder):
 
     cdef uint64_t commit_replaced(self, uint32_t order) except 0:
         """Commit a REPLACED whose body is in the scratch buffer, with the order's texts behind it."""
+        cdef bytes texts = self.texts_of(order, &(<ReplaceBody*>self.body()).session_size)
+        memcpy(self.body() + sizeof(ReplaceBody), <const char*>texts, len(texts))
+        return self.commit(Kind.REPLACED, sizeof(ReplaceBody) + len(texts))
+
+    cdef bytes texts_of(self, uint32_t order, uint8_t* sizes):
         cdef OrderRow* row = &self.orders.rows[order]
-        cdef ReplaceBody* body = <ReplaceBody*>self.body()
-        cdef bytes session = self.orders.texts[row.session]
-        cdef bytes tag = self.orders.texts[row.tag]
-        cdef bytes signal = self.orders.texts[row.signal]
-        cdef char* tail = self.body() + sizeof(ReplaceBody)
-        body.session_size = <uint8_t>len(session)
-        body.tag_size = <uint8_t>len(tag)
-        body.signal_size = <uint8_t>len(signal)
-        memcpy(tail, <const char*>session, len(session))
-        memcpy(tail + len(session), <const char*>tag, len(tag))
-        memcpy(tail + len(session) + len(tag), <const char*>signal, len(signal))
-        return self.commit(Kind.REPLACED, sizeof(ReplaceBody) + len(session) + len(tag) + len(signal))
+        cdef OrderRow* parent = &self.orders.rows[row.terms.parent - 1 if row.terms.parent else 0]
+        cdef list texts = self.orders.texts
+        after = parent.cl_ord_id[: parent.cl_size] if row.terms.parent else b""
+        found = (texts[row.session], texts[row.tag], texts[row.signal], after, texts[row.oco])
+        for i, text in enumerate(found):
+            sizes[<Py_ssize_t>i] = <uint8_t>len(text)
+        return b"".join(found)
+
+    cdef uint64_t emit(self, int kind, Py_ssize_t payload_bytes) except 0:
+        cdef uint64_t seq = Recorder.emit(self, kind, payload_bytes)
+        cdef uint32_t order
+        if Kind.ACCEPTED <= kind < Kind.CANCEL_ALL_EV or kind == Kind.CLEARED:
+            order = (<ClearedBody*>self.scratch).order if kind == Kind.CLEARED else (<OrderEvent*>self.scratch).order
+            if self.links.touches(order):
+                self.links.due.push_back(Due(order, kind))
+        if not self.links.due.empty() and not self.grouped and not self.is_deferring:
+            self._settle()
+        return seq
+
+    cdef int _settle(self) except -1:
+        """What the record means for orders that are tied to its own."""
+        from gateway.core.shares import settle
+
+        settle(self)
+        return 0
 
     # --- applying records ----------------------------------------------------------------------------------------
 
@@ -169,6 +189,7 @@ cdef class State(Recorder):
         self.doubts -= was_doubted
         if kind == Kind.ACCEPTED:
             self._chain(ev.order, row.account)
+            self.links.tie(ev.order)
         self._unreserve(row)
         if kind == Kind.TRADE:
             if self.gate.fill(row.account, row.terms.instrument, row.terms.side, trade.last_qty_e9, trade.last_px_e9, trade.fee_e4):

@@ -115,6 +115,7 @@ cdef class TermsReader:
         code = self._decimal(req.qty, "qty", &t.order_qty_e9)
         if code:
             return code
+        t.whole_qty_e9 = t.order_qty_e9
         if px is not None:
             code = self._decimal(px, "px", &t.px_e9)
             if code:
@@ -164,10 +165,7 @@ cdef class TermsReader:
             return self._refuse(Refusal.BAD_FIELD, "tag", "tag is at most 64 bytes of UTF-8")
         if req.signal is not None and not name_ok(req.signal.encode(), len(req.signal.encode())):
             return self._refuse(Refusal.BAD_FIELD, "signal", "signal must be 1 to 36 of A-Z a-z 0-9 . _ : -")
-        if req.after is not None:
-            return self._refuse(Refusal.UNSUPPORTED, "after", "orders that wait for a parent are not supported here")
-        if req.oco is not None:
-            return self._refuse(Refusal.UNSUPPORTED, "oco", "oco groups are not supported here")
+        t.when_full = req.after is not None and req.after.on == "full"
         if req.post_only:
             return self._refuse(Refusal.UNSUPPORTED, "post_only", "this broker has no post-only orders")
         if req.display_qty is not None:
@@ -316,6 +314,10 @@ cdef class TermsReader:
         for text in (req.tag, req.signal):
             encoded = (text or "").encode()
             h = hash_bytes(<const char*>encoded, len(encoded), h)
+        if req.after is not None or req.oco is not None:     # by name: the rows that they mean are not known yet in a batch
+            for text in (req.after.cl_ord_id if req.after is not None else "", req.oco or ""):
+                encoded = text.encode()
+                h = hash_bytes(<const char*>encoded, len(encoded), h)
         return h | 1
 
     cdef int _changes(self, object req, Terms* t) except 1:
@@ -324,6 +326,7 @@ cdef class TermsReader:
             return self._refuse(Refusal.UNSUPPORTED, "display_qty", "this broker has no iceberg orders")
         if req.qty is not None:
             code = self._decimal(req.qty, "qty", &t.order_qty_e9)
+            t.whole_qty_e9 = t.order_qty_e9
         if code == 0 and req.px is not None:
             if t.ord_type == OrdType.MARKET or t.has_limit_offset:
                 return self._refuse(Refusal.BAD_COMBINATION, "px", "a market order has no px, and a limit_offset makes it when the stop fires")

@@ -1,11 +1,12 @@
 """What the state says, for people and clients: orders, positions, headroom. Reads only."""
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int64_t, uint32_t, uint8_t
 from hotpath.checks cimport PairRow
 from hotpath.enums cimport *
 from hotpath.fixed cimport format_e4, format_e9
 from hotpath.orders cimport OrderRow, is_done
 from hotpath.records cimport Terms
 from hotpath.wire cimport EVENT_MAX_BYTES, put, put_dec, put_id, put_int, put_state
+from gateway.core.shares cimport rivals
 from gateway.core.state cimport NO_ROW, State, is_held
 
 
@@ -36,10 +37,11 @@ cdef class Views:
         cdef OrderRow* row = &s.orders.rows[order]
         cdef char out[EVENT_MAX_BYTES]
         cdef char* p = out
-        cdef bytes session, tag, signal
+        cdef uint8_t sizes[5]
+        cdef bytes texts
         if order >= s.orders.count:
             raise ValueError(f"order row {order} does not exist")
-        session, tag, signal = s.orders.texts[row.session], s.orders.texts[row.tag], s.orders.texts[row.signal]
+        texts = s.texts_of(order, sizes)
         p = put(p, b"{")
         p = put_state(p, row.cl_ord_id, row.cl_size, order, row.rev, row.ord_status, row.stage, row.hold, row.pending,
                       row.cum_qty_e9, s.orders.leaves_qty(row), s.orders.average_px(row, 0, 0))
@@ -56,7 +58,7 @@ cdef class Views:
             p = put(p, b',"stop_px":')
             p = put_dec(p, row.told_stop_px_e9)
         p = put(p, b',"order":')
-        p = s.names.put_order(p, &row.terms, session, <int>len(session), tag, <int>len(tag), signal, <int>len(signal))
+        p = s.names.put_order(p, &row.terms, texts, sizes)
         p = put(p, b"}")
         return out[: p - out]
 
@@ -77,8 +79,16 @@ cdef class Views:
             "reduce_only": bool(row.terms.reduce_only), "triggered": bool(row.triggered), "expire_ns": row.terms.expire_ns,
             "max_queue_ns": row.terms.max_queue_ns, "live_ns": row.live_ns, "accepted_ns": row.accepted_ns,
             "fire_through": bool(row.terms.fire_through), "accepted_acct_seq": row.accepted_acct_seq,
-            "session": s.orders.texts[row.session], "tag": s.orders.texts[row.tag],
+            "session": s.orders.texts[row.session], "tag": s.orders.texts[row.tag], "is_child": row.terms.parent != 0,
         }
+
+    def is_tied(self, uint32_t order) -> bool:
+        """Whether the order waits for another one or shares its quantity with others."""
+        return self.state.links.touches(order)
+
+    def rivals(self, uint32_t order) -> list:
+        """Orders of the other camp of its group that must end before it leaves."""
+        return rivals(self.state, order)
 
     def is_protective(self, uint32_t account, bytes cl_ord_id not None) -> bool:
         """Whether the account has an order of this name that is bound to reduce."""
@@ -119,9 +129,9 @@ cdef class Views:
         return row.terms.ord_type == OrdType.MARKET or row.terms.tif == Tif.IOC or row.terms.tif == Tif.FOK
 
     def accepted(self, uint32_t order) -> tuple:
-        """(account, number of its `accepted` event there) of an order."""
+        """(account, number of the event there that lets it out) of an order: of its `accepted`, or of what its parent brought."""
         cdef OrderRow* row = &self.state.orders.rows[order]
-        return row.account, row.accepted_acct_seq
+        return row.account, self.state.links.grown.get(order, row.accepted_acct_seq)
 
     def fired(self, uint32_t order) -> tuple:
         """(account, number of its `triggered` event there) of an order; 0 when nothing has fired it."""

@@ -44,8 +44,10 @@ class Terms:
     at_ns: int = 0  # time trigger: wall clock, 0 = none
     after_ns: int = 0  # time trigger: since it was armed, 0 = none
     confirm_ns: int = 0  # for so long the condition must hold, 0 = none
+    whole_qty_e9: int = 0  # what the client asked for: `order_qty_e9` is what its parent and its group leave of it
     confirm_ticks: int = 0  # for so many qualifying updates; 0 and 1 = the first
     parent: int = 0  # order row + 1 of `after`, 0 = none
+    group: int = 0  # order row + 1 of the first member of its `oco` group, 0 = none
     instrument: int = 0
     origin: int = 0  # 0 api, 1 external
     side: int = 0
@@ -96,6 +98,8 @@ class AcceptedBody(NamedTuple):
     session_size: int
     tag_size: int
     signal_size: int
+    after_size: int
+    oco_size: int
 
 
 class SentBody(NamedTuple):
@@ -123,6 +127,10 @@ class TradeBody(NamedTuple):
     exec_size: int
     liquidity: int  # 0 unknown, 1 maker, 2 taker
     exec_id: bytes
+
+
+class ReleasedBody(NamedTuple):
+    qty_e9: int = 0  # in force from here on; 0 = as it was
 
 
 class TriggeredBody(NamedTuple):
@@ -183,6 +191,8 @@ class ReplaceBody(NamedTuple):
     session_size: int = 0  # REPLACED has the order's texts again, as its `order` block shows them
     tag_size: int = 0
     signal_size: int = 0
+    after_size: int = 0
+    oco_size: int = 0
 
 
 class TradeCanceledBody(NamedTuple):
@@ -246,6 +256,7 @@ class AccountEvent(NamedTuple):
     session_size: int = 0
     tag_size: int = 0
     orders_size: int = 0
+    excess_size: int = 0  # of a guard: filled beyond what a group shares, a decimal behind the names
 
 
 class EpochBody(NamedTuple):
@@ -299,24 +310,25 @@ class InstrumentStateBody(NamedTuple):
     is_restricted: int
 
 
-_TERMS = Struct("<14q4I15Bx")
+_TERMS = Struct("<15q5I15B5x")
 _TERMS_NAMES = tuple(Terms.__slots__)
 LIMITS = Struct("<11q")
 LAYOUTS: dict[Callable[..., Any], Struct] = {
     OrderEvent: Struct("<Q2I3qI7B37s"),
-    AcceptedBody: Struct("<qQ3B5x"),
+    AcceptedBody: Struct("<qQ5B3x"),
     SentBody: Struct("<3q2B6x24s"),
     NewBody: Struct("<qB7x40s"),
     TradeBody: Struct("<6q2B6x48s"),
+    ReleasedBody: Struct("<q"),
     TriggeredBody: Struct("<12qQ6q7BxI4x"),
     TrailedBody: Struct("<2qB7x"),
-    ReplaceBody: Struct("<qQI6B6x"),
+    ReplaceBody: Struct("<qQI8B4x"),
     TradeCanceledBody: Struct("<5qB7x48s"),
     BrokenEarlyBody: Struct("<qIHBx48s"),
     DoneBody: Struct("<q"),
     TextBody: Struct("<q3H2x"),
     RestatedBody: Struct("<3q2B6x"),
-    AccountEvent: Struct("<Q2Iq4B2H2BH4x"),
+    AccountEvent: Struct("<Q2Iq4B2H2BHB3x"),
     EpochBody: Struct("<2I16s"),
     AccountBody: Struct("<q3I2H"),
     InstrumentBody: Struct("<5qI2B2x"),
@@ -325,6 +337,13 @@ LAYOUTS: dict[Callable[..., Any], Struct] = {
     HaltBody: Struct("<Q2I2B2HBx"),
     InstrumentStateBody: Struct("<I3Bx"),
 }
+TEXT_SIZES = (
+    "session_size",
+    "tag_size",
+    "signal_size",
+    "after_size",
+    "oco_size",
+)  # of an order's texts, in their order
 ORDER_EVENT_BYTES = LAYOUTS[OrderEvent].size
 ACCOUNT_EVENT_BYTES = LAYOUTS[AccountEvent].size
 TERMS_BYTES = _TERMS.size

@@ -18,7 +18,9 @@
     PLANT(KEEP_A_SLOW_CLIENT)            \
     PLANT(TELL_ANOTHER_ACCOUNT)          \
     PLANT(KEEP_TRAILS_STILL)             \
-    PLANT(APPLY_OLDER_OF_TWO_FEEDS)
+    PLANT(APPLY_OLDER_OF_TWO_FEEDS)      \
+    PLANT(LIVE_WITHOUT_A_PARENT)         \
+    PLANT(KEEP_A_SIBLING_WHOLE)
 
 namespace backstay {
 

@@ -45,7 +45,7 @@ from backstay.loop_thread import LoopThread
 from backstay.socket_link import Tap
 from backstay.stream import QUEUE_MAX, StreamItem
 from backstay.terms import Side, Terms, Tif
-from backstay.triggers import Trigger
+from backstay.triggers import Stop, Trail, Trigger
 '''
 
 STREAM = '''

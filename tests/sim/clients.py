@@ -202,7 +202,9 @@ class Client:
         assert wire is not None
         wire.is_open = False
         self._note("closed", code)
-        self.again += [asked for asked in self.unanswered.values() if asked.kind in ("place", "replace", "cancel")]
+        self.again += [
+            asked for asked in self.unanswered.values() if asked.kind in ("place", "replace", "cancel", "batch")
+        ]
         self.unanswered.clear()
         self.wire = self.session = None
         if session is not None and self.world.node.shard is not None:
@@ -266,12 +268,14 @@ class Client:
         asked.answer = message
         if message["t"] == "err" and message["code"] in ("BUSY", "JOURNAL_STOPPED", "DRAINING", "RATE_LIMITED"):
             self.world.kernel.after(200 * MS, lambda: self._repeat(asked))
-        elif message["t"] == "err" and asked.kind == "place" and self.left >= 0 and self.placed < self._tries:
-            self.left += 1
+        elif (
+            message["t"] == "err" and asked.kind in ("place", "batch") and self.left >= 0 and self.placed < self._tries
+        ):
+            self.left += len(asked.request["items"]) if asked.kind == "batch" else 1
 
     def _repeat(self, asked: Asked) -> None:
         """The same request under a new number: the name makes it one."""
-        if asked.kind in ("place", "replace", "cancel"):
+        if asked.kind in ("place", "replace", "cancel", "batch"):
             if self._logged_in:
                 self.ask(asked.kind, asked.request)
             else:
@@ -344,7 +348,7 @@ class Client:
     def _choose(self) -> Callable[[], None]:
         roll = self.draw.random()
         if self.left > 0 and roll < 0.6:
-            return self._place
+            return self._place if roll < 0.42 else self._tied
         if roll < 0.75:
             return self._cancel
         if roll < 0.92:
@@ -362,6 +366,40 @@ class Client:
             self.ask("place", fields)
         if faults.hit("client.other_terms"):
             self.ask("place", {**fields, "qty": "7"})
+
+    def _tied(self) -> None:
+        """A bracket, an entry whose exits scale out, or two orders that share one quantity."""
+        draw, market = self.draw, self.world.market
+        symbol, side = draw.choice(market.symbols), draw.choice(("buy", "sell"))
+        mid, sign, qty = market.mid_e9(symbol), 1 if side == "buy" else -1, draw.randint(2, 20)
+        stem, back = f"{self.name}-{self.placed}-{draw.randrange(10_000)}", "sell" if side == "buy" else "buy"
+        tie: dict[str, Any] = {"oco": f"{stem}.x", "symbol": symbol, "side": back, "stp": "allow", "tif": "gtc"}
+        items: list[dict[str, Any]] = []
+        if draw.random() < 0.8:
+            px = mid + sign * draw.randint(-4, 8) * TICK_E9
+            entry = {"cl_ord_id": f"{stem}.e", "symbol": symbol, "side": side, "ord_type": "limit", "stp": "allow"}
+            tif = draw.choice(("gtc", "gtc", "day", "ioc"))
+            items.append({**entry, "qty": str(qty), "px": from_e9(px), "tif": tif})
+            tie["after"] = {"cl_ord_id": f"{stem}.e", "on": draw.choice(("fill", "fill", "full"))}
+        else:
+            tie["reduce_only"] = draw.random() < 0.7
+        first = draw.randint(1, qty - 1) if draw.random() < 0.4 else qty
+        for at, part in enumerate((first, qty - first)):
+            far = from_e9(mid + sign * draw.randint(4, 25) * TICK_E9)
+            kind = {"ord_type": "limit", "px": far} if draw.random() < 0.7 else {
+                "ord_type": "market", "trigger": {"kind": "touch", "stop_px": far, "if_through": "fire"},
+            }  # fmt: skip
+            if part:
+                items.append({"cl_ord_id": f"{stem}.t{at}", "qty": str(part), **kind, **tie})
+        stop = from_e9(mid - sign * draw.randint(2, 20) * TICK_E9)
+        trigger = {"kind": "stop", "stop_px": stop, "if_through": draw.choice(("reject", "fire"))}
+        items.append({"cl_ord_id": f"{stem}.s", "qty": str(qty), "ord_type": "market", "trigger": trigger, **tie})
+        self.left = max(0, self.left - len(items))
+        self.placed += len(items)
+        fields = {"items": [{"t": "place", **item} for item in items]}
+        self.ask("batch", fields)
+        if self.world.faults.hit("client.repeat"):
+            self.ask("batch", fields)
 
     def _terms(self) -> dict[str, Any]:
         """An order: a limit near the market, a market order, or a stop."""

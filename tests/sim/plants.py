@@ -84,6 +84,9 @@ PLANTS: Sequence[Plant] = (
         faults=(("venue.rate", 2), ("client.flood", 0.1), ("link.outage", 0.03)),
     ),
     Plant("spend_no_tokens", "what leaves is not counted against the rate", ("I15",), 50),
+    Plant("live_without_a_parent", "children live whatever their parent has filled", ("I24",), 20),
+    Plant("keep_a_sibling_whole", "a fill leaves its siblings as they are", ("I24",), 50),
+    Plant("leave_beside_a_sibling", "what fires leaves beside a sibling that works at the broker", ("I24",), 300),
     Plant("read_real_clock", "the router stamps the broker's words with the machine's clock", ("Escape",), 200),
 )  # fmt: skip
 

@@ -63,7 +63,7 @@ def ask(pair: Pair, req: PlaceItem | ReplaceItem) -> int:
         ({"expire_ns": 5}, Refusal.BAD_COMBINATION, "expire_ns"),
         ({"tif": "gtd", "expire_ns": 5}, Refusal.BAD_FIELD, "expire_ns"),
         ({"tif": "opg"}, Refusal.UNSUPPORTED, "tif"),
-        ({"oco": "x"}, Refusal.UNSUPPORTED, "oco"),
+        ({"oco": "a b"}, Refusal.BAD_FIELD, "oco"),
         ({"post_only": True}, Refusal.UNSUPPORTED, "post_only"),
         ({"display_qty": "1"}, Refusal.UNSUPPORTED, "display_qty"),
         ({"stp": "decrement"}, Refusal.UNSUPPORTED, "stp"),

@@ -60,7 +60,7 @@ def terms(**changes: int) -> bytes:
         **changes,
     }
     values = list(t.values())
-    return struct.pack("<7q7q2I2I10B6x", *values[:7], *[0] * 9, *values[7:])
+    return struct.pack("<7q8q3I2I10B10x", *values[:7], *[0] * 11, *values[7:])
 
 
 def order_event(body: bytes = b"", **changes: int) -> bytes:
@@ -85,7 +85,7 @@ def order_event(body: bytes = b"", **changes: int) -> bytes:
 
 def accepted(**changes: int) -> bytes:
     session, tag, signal = b"trend", AWKWARD_BYTES, b"sig-1"
-    head = terms(**changes) + struct.pack("<qQ3B5x", 187 * E9, 1, len(session), len(tag), len(signal))
+    head = terms(**changes) + struct.pack("<qQ5B3x", 187 * E9, 1, len(session), len(tag), len(signal), 0, 0)
     return order_event(head + session + tag + signal, status=OrdStatus.PENDING_NEW, stage=Stage.QUEUED)
 
 

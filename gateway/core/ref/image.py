@@ -71,6 +71,7 @@ def fill(state: State, data: bytes) -> None:
         if not one.is_done:
             state.open_rows[one.account].append(order)
         state.all_rows[one.account].append(order)
+        state.links.tie(order)
         state.doubts += one.is_doubted
         state.held[one.terms.instrument] += one.is_held
         state.tighten(one.terms, int(one.is_held))

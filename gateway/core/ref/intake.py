@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gateway.contracts.requests import PlaceItem, ReplaceItem
+from gateway.core.ref import relations, shares
+from gateway.core.ref.relations import AHEAD, Earlier, relate
 from gateway.core.ref.state import GROUP_ROWS_MAX, OP_CANCEL, OP_REPLACE, OP_SUBMIT, State
 from gateway.core.ref.terms import (
     BAD_FIELD,
@@ -58,6 +60,7 @@ class Intake(TermsReader):
         self.order = -1  # row that the last call was about, -1 none
         self.dup_seq = 0  # account sequence of the answer that is repeated
         self.link_up = True
+        self.ahead: list[Earlier] = []  # new orders before this one in its batch
 
     def refuse(self, refusal: Refused) -> int:
         """Keep why; returns the code."""
@@ -109,6 +112,7 @@ class Intake(TermsReader):
             text = f"cl_ord_id {req.cl_ord_id} names another order; choose a new name"
             raise Refused(CL_ORD_ID_CONFLICT, "cl_ord_id", text)
         self.in_time(deadline_ns)
+        relate(self.state, account, req, terms, self.ahead)
         self._live(terms, account, mono_ns, dry)
         return terms, content
 
@@ -119,10 +123,10 @@ class Intake(TermsReader):
             raise Refused(BAD_FIELD, "expire_ns", "expire_ns lies in the past")
         if t.trigger == TriggerKind.TRAIL and not self.state.has_trail_room(t):
             raise Refused(BUSY, "trigger.trail", NO_TRAIL_ROOM)
-        if t.trigger and not t.fire_through and self._is_through(t, mono_ns):
+        if t.trigger and not t.parent and not t.fire_through and self._is_through(t, mono_ns):
             text = "the condition is already true; set if_through to fire, or move stop_px"
             raise Refused(TRIGGER_THROUGH, "trigger.stop_px", text)
-        if t.max_queue_ns == 0 and not t.trigger and not self.link_up:
+        if t.max_queue_ns == 0 and not t.trigger and not t.parent and not self.link_up:
             raise Refused(LINK_DOWN, "", "the broker link is down and the order may not wait (max_queue_ms 0)")
         if self.state.orders.count >= self.state.orders.capacity:
             text = "the order table is full; an operator must raise capacity.orders and restart"
@@ -147,7 +151,17 @@ class Intake(TermsReader):
         if self.decision["control"]:
             raise Refused(CONTROL, "", "")
 
-    def _decide(self, account: int, t: Terms, old: OrderRow | None, mono_ns: int, dry: bool, *, release: bool) -> None:
+    def _decide(
+        self,
+        account: int,
+        t: Terms,
+        old: OrderRow | None,
+        mono_ns: int,
+        dry: bool,
+        *,
+        release: bool,
+        spared_e9: int = 0,
+    ) -> None:
         """Ask the gate; its answer is in `decision`."""
         qty_e9, old_qty_e9, old_px_e9 = t.order_qty_e9, 0, 0
         if old is not None:
@@ -158,14 +172,16 @@ class Intake(TermsReader):
             account=account, instrument=t.instrument, side=t.side,
             ord_type=OrdType.MARKET if t.has_limit_offset else t.ord_type, qty_e9=qty_e9, px_e9=t.px_e9,
             old_qty_e9=old_qty_e9, old_px_e9=old_px_e9, mono_ns=mono_ns, reduce_only=bool(t.reduce_only), stp=t.stp,
-            is_release=release, is_held=bool(t.trigger) and (old is None or old.ord_status == OrdStatus.HELD),
-            is_dry=dry,
+            is_release=release, is_dry=dry, spared_qty_e9=spared_e9,
+            is_held=bool(t.trigger or t.parent) and (old is None or old.ord_status == OrdStatus.HELD),
         )  # fmt: skip
 
     def recheck(self, order: int, wall_ns: int, mono_ns: int) -> int:
         """The whole chain again for an order that waited and goes out now; 0 or the control that refuses."""
         row = self.state.orders.rows[order]
-        self._decide(row.account, row.terms, row, mono_ns, False, release=True)
+        self._decide(
+            row.account, row.terms, row, mono_ns, False, release=True, spared_e9=shares.spared_e9(self.state, order)
+        )
         self._keep_refusal()
         return self.decision["control"]
 
@@ -187,19 +203,32 @@ class Intake(TermsReader):
         order = state.orders.count
         if t.tif == Tif.DAY:
             t.expire_ns = self._day_end(t.instrument)
+        self._tie(account, req, t, order)
+        is_held = bool(t.trigger or t.parent)
         event = OrderEvent(
             state.acct_seqs[account] + 1, account, order, cum_qty_e9=0, leaves_qty_e9=t.order_qty_e9, avg_px_e9=0,
-            rev=1, ord_status=OrdStatus.HELD if t.trigger else OrdStatus.PENDING_NEW,
-            stage=Stage.STAGE_NONE if t.trigger else Stage.QUEUED,
-            hold=Hold.HOLD_TRIGGER if t.trigger else Hold.HOLD_NONE, pending=Pending.PENDING_NONE, reason=0, late=0,
-            cl_size=len(name), cl_ord_id=name,
+            rev=1, ord_status=OrdStatus.HELD if is_held else OrdStatus.PENDING_NEW,
+            stage=Stage.STAGE_NONE if is_held else Stage.QUEUED,
+            hold=Hold.HOLD_PARENT if t.parent else Hold.HOLD_TRIGGER if t.trigger else Hold.HOLD_NONE,
+            pending=Pending.PENDING_NONE, reason=0, late=0, cl_size=len(name), cl_ord_id=name,
         )  # fmt: skip
-        body = rec.AcceptedBody(self.decision["ref_px_e9"], content, len(session), len(tag), len(signal))
-        seq = state.commit(rec.ACCEPTED, event, t.pack() + rec.pack(body) + session + tag + signal)
+        after, oco = (req.after.cl_ord_id if req.after is not None else "").encode(), (req.oco or "").encode()
+        texts = session, tag, signal, after, oco
+        body = rec.AcceptedBody(self.decision["ref_px_e9"], content, *map(len, texts))
+        seq = state.commit(rec.ACCEPTED, event, t.pack() + rec.pack(body) + b"".join(texts))
         self.order = order
-        if not t.trigger:
+        if not is_held:
             state.effect(OP_SUBMIT, order)
         return seq
+
+    def _tie(self, account: int, req: PlaceItem, t: Terms, order: int) -> None:
+        """The rows that the names mean: those before it in its batch have one by now."""
+        if t.parent == AHEAD:
+            assert req.after is not None
+            t.parent = self.state.orders.find_row(account, req.after.cl_ord_id.encode()) + 1
+        if req.oco is not None:
+            first = self.state.links.group_of(account, req.oco.encode())
+            t.group = (order if first < 0 else first) + 1
 
     # --- cancel -------------------------------------------------------------------------------------------------------
 
@@ -254,13 +283,14 @@ class Intake(TermsReader):
             state.acct_seqs[account] + 1, account, number=len(rows), side=side, keep=keep_protective,
             symbol_size=len(symbol), session_size=len(session), tag_size=len(tag),
         )  # fmt: skip
-        state.is_grouped = bool(rows)
+        state.is_grouped, state.is_deferring = bool(rows), True
         seq = state.emit(rec.CANCEL_ALL_EV, rec.pack(event) + symbol + session + tag)
         for count, row in enumerate(rows, 1):
             state.is_grouped = count < len(rows) and count % GROUP_ROWS_MAX != 0
             self.cancel_row(row, reason)
         state.is_grouped = False
         state.told_together(seq)
+        shares.settle(state)
         return seq
 
     # --- replace ------------------------------------------------------------------------------------------------------
@@ -303,7 +333,7 @@ class Intake(TermsReader):
         self.in_time(deadline_ns)
         if terms.order_qty_e9 <= row.cum_qty_e9:
             raise Refused(BAD_FIELD, "qty", "qty is the new total and must exceed what is filled")
-        is_moved = row.ord_status == OrdStatus.HELD and terms.stop_px_e9 != row.terms.stop_px_e9
+        is_moved = row.is_held and terms.stop_px_e9 != row.terms.stop_px_e9
         if is_moved and not terms.fire_through and self._is_through(terms, mono_ns):
             raise Refused(TRIGGER_THROUGH, "trigger.stop_px", "the condition is already true there")
         if row.is_trailing and terms.stop_px_e9 != row.terms.stop_px_e9:
@@ -313,6 +343,10 @@ class Intake(TermsReader):
         if is_held_trail and not self.state.has_trail_room(terms):
             raise Refused(BUSY, "trigger.trail", NO_TRAIL_ROOM)
         self._grid(terms)
+        if row.terms.parent or row.terms.group:
+            relations.revise(self.state, self.order, terms)
+            if req.qty is not None and row.hold != Hold.HOLD_PARENT:
+                terms.order_qty_e9 = shares.share_of(self.state, self.order, terms.whole_qty_e9) or terms.order_qty_e9
         self._check(account, terms, row, mono_ns, dry)
         return terms, content
 
@@ -332,6 +366,6 @@ class Intake(TermsReader):
 def _asked(row: OrderRow) -> Terms:
     """The terms that were asked for last."""
     return replace(
-        row.terms, order_qty_e9=row.ask_qty_e9, px_e9=row.ask_px_e9, stop_px_e9=row.ask_stop_px_e9, tif=row.ask_tif,
-        expire_ns=row.ask_expire_ns,
+        row.terms, order_qty_e9=row.ask_qty_e9, whole_qty_e9=row.ask_whole_qty_e9, px_e9=row.ask_px_e9,
+        stop_px_e9=row.ask_stop_px_e9, tif=row.ask_tif, expire_ns=row.ask_expire_ns,
     )  # fmt: skip

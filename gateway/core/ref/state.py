@@ -11,7 +11,8 @@ from bisect import insort
 from collections import Counter, deque
 from typing import Any
 
-from gateway.core.ref import image
+from gateway.core.ref import image, shares
+from gateway.core.ref.links import Links
 from hotpath.enums import Direction, HaltLevel, HaltScope, Hold, OrdStatus, OrdType, Side, Stage, TriggerKind
 from hotpath.ref import frame
 from hotpath.ref import records as rec
@@ -41,6 +42,8 @@ class State:
         self.stops = TriggerIndex(instruments, orders)
         self.trails: list[int] = []  # those that trail, in turn
         self.trail_at = 0
+        self.links = Links(self.orders)
+        self.is_deferring = False  # ties are settled later: what is under way must not be disturbed
         self.gate = Gate(self.quotes, accounts)
         self.names = Renderer(accounts, instruments)
         self.accounts: dict[str, int] = {}
@@ -90,10 +93,16 @@ class State:
 
     def commit_replaced(self, event: OrderEvent, terms: Terms, body: rec.ReplaceBody) -> int:
         """Commit a REPLACED, with the order's texts behind it."""
-        row, texts = self.orders.rows[event.order], self.orders.texts
-        session, tag, signal = texts[row.session], texts[row.tag], texts[row.signal]
-        body = body._replace(session_size=len(session), tag_size=len(tag), signal_size=len(signal))
-        return self.commit(rec.REPLACED, event, terms.pack() + rec.pack(body) + session + tag + signal)
+        texts = self.texts_of(event.order)
+        sizes = dict(zip(rec.TEXT_SIZES, map(len, texts), strict=True))
+        body = body._replace(**sizes)
+        return self.commit(rec.REPLACED, event, terms.pack() + rec.pack(body) + b"".join(texts))
+
+    def texts_of(self, order: int) -> tuple[bytes, ...]:
+        """Session, tag, signal, parent's name and group of an order, as its `order` block shows them."""
+        row, texts = self.orders.rows[order], self.orders.texts
+        after = self.orders.rows[row.terms.parent - 1].cl_ord_id if row.terms.parent else b""
+        return texts[row.session], texts[row.tag], texts[row.signal], after, texts[row.oco]
 
     def emit(self, kind: int, payload: bytes) -> int:
         if kind >= rec.ACCEPTED:
@@ -103,7 +112,14 @@ class State:
         flags = frame.FLAG_CONTINUES if self.is_grouped else 0
         self._out += frame.pack_frame(self.seq, self.wall_ns, self.epoch, kind, rec.PAYLOAD_VERSION, flags, payload)
         self.apply(kind, payload, self.wall_ns)
-        return self.seq
+        seq = self.seq
+        if rec.ACCEPTED <= kind < rec.CANCEL_ALL_EV or kind == rec.CLEARED:
+            order = int.from_bytes(payload[12:16] if kind != rec.CLEARED else payload[:4], "little")
+            if self.links.touches(order):
+                self.links.due.append((order, kind))
+        if self.links.due and not self.is_grouped and not self.is_deferring:
+            shares.settle(self)
+        return seq
 
     def has_records(self) -> bool:
         """Whether records wait for the journal."""
@@ -237,6 +253,7 @@ class State:
         self.doubts += row.is_doubted - was_doubted
         if kind == rec.ACCEPTED:
             self.all_rows[row.account].append(ev.order)
+            self.links.tie(ev.order)
         self._unreserve(row)
         self._book(kind, ev, row, payload)
         self._reserve(ev.order, row)

@@ -78,6 +78,7 @@ class TermsReader:
         if row < 0:
             raise Refused(UNKNOWN_SYMBOL, "symbol", f"symbol {req.symbol} is not listed; see /v1/instruments")
         t = Terms(instrument=row, order_qty_e9=_decimal(req.qty, "qty"))
+        t.whole_qty_e9 = t.order_qty_e9
         t.side = int(Side.BUY if req.side == "buy" else Side.SELL)
         t.ord_type = int(OrdType.MARKET if req.ord_type == "market" else OrdType.LIMIT)
         is_market = t.ord_type == OrdType.MARKET
@@ -119,10 +120,7 @@ class TermsReader:
             raise Refused(BAD_FIELD, "tag", "tag is at most 64 bytes of UTF-8")
         if req.signal is not None and not is_name(req.signal):
             raise Refused(BAD_FIELD, "signal", "signal must be 1 to 36 of A-Z a-z 0-9 . _ : -")
-        if req.after is not None:
-            raise Refused(UNSUPPORTED, "after", "orders that wait for a parent are not supported here")
-        if req.oco is not None:
-            raise Refused(UNSUPPORTED, "oco", "oco groups are not supported here")
+        t.when_full = int(req.after is not None and req.after.on == "full")
         if req.post_only:
             raise Refused(UNSUPPORTED, "post_only", "this broker has no post-only orders")
         if req.display_qty is not None:
@@ -221,13 +219,18 @@ class TermsReader:
         content = rec.hash_bytes(t.pack(), SEED_TERMS)
         for text in (req.tag, req.signal):
             content = rec.hash_bytes((text or "").encode(), content)
+        if (
+            req.after is not None or req.oco is not None
+        ):  # by name: the rows that they mean are not known yet in a batch
+            for text in (req.after.cl_ord_id if req.after is not None else "", req.oco or ""):
+                content = rec.hash_bytes(text.encode(), content)
         return content | 1
 
     def _changes(self, req: ReplaceItem, t: Terms) -> None:
         if req.display_qty is not None:
             raise Refused(UNSUPPORTED, "display_qty", "this broker has no iceberg orders")
         if req.qty is not None:
-            t.order_qty_e9 = _decimal(req.qty, "qty")
+            t.order_qty_e9 = t.whole_qty_e9 = _decimal(req.qty, "qty")
         if req.px is not None:
             if t.ord_type == OrdType.MARKET or t.has_limit_offset:
                 text = "a market order has no px, and a limit_offset makes it when the stop fires"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from gateway.core.ref import shares
 from gateway.core.ref.state import CROCKFORD, State
 from hotpath.enums import OrdStatus, OrdType, Pending, Rank, Side, Stp, Tif
 from hotpath.ref.fixed import from_e9
@@ -54,12 +55,13 @@ class Views:
             members.append(f'"broker_order_id":{_id_text(row.broker_order_id)}')
         if row.told_stop_px_e9:
             members.append(f'"stop_px":"{from_e9(row.told_stop_px_e9)}"')
-        members.append(f'"order":{self._terms(row)}')
+        members.append(f'"order":{self._terms(order, row)}')
         return ("{" + ",".join(members) + "}").encode()
 
-    def _terms(self, row: OrderRow) -> str:
+    def _terms(self, order: int, row: OrderRow) -> str:
         """The `order` block: the terms in full."""
-        t, texts = row.terms, self.state.orders.texts
+        t = row.terms
+        session, tag, signal, after, oco = self.state.texts_of(order)
         members = [
             f'"symbol":"{self.state.quotes.symbol_of(t.instrument)}"',
             f'"side":"{"buy" if t.side == Side.BUY else "sell"}"',
@@ -80,9 +82,13 @@ class Views:
             members.append(f'"max_queue_ms":{t.max_queue_ns // MS_NS}')
         members.append(f'"stp":"{"cancel_new" if t.stp == Stp.CANCEL_NEW else "allow"}"')
         members.append(f'"reduce_only":{"true" if t.reduce_only else "false"}')
-        for name, text in (("session", texts[row.session]), ("tag", texts[row.tag]), ("signal", texts[row.signal])):
+        for name, text in (("session", session), ("tag", tag), ("signal", signal)):
             if text:
                 members.append(f'"{name}":{_text(text)}')
+        if after:
+            members.append(f'"after":{{"cl_ord_id":{_text(after)},"on":"{"full" if t.when_full else "fill"}"}}')
+        if oco:
+            members.append(f'"oco":{_text(oco)}')
         members.append(f'"origin":"{"external" if t.origin else "api"}"')
         return "{" + ",".join(members) + "}"
 
@@ -102,8 +108,16 @@ class Views:
             "reduce_only": bool(terms.reduce_only), "triggered": bool(row.triggered), "expire_ns": terms.expire_ns,
             "max_queue_ns": terms.max_queue_ns, "live_ns": row.live_ns, "accepted_ns": row.accepted_ns,
             "fire_through": bool(terms.fire_through), "accepted_acct_seq": row.accepted_acct_seq,
-            "session": texts[row.session], "tag": texts[row.tag],
+            "session": texts[row.session], "tag": texts[row.tag], "is_child": terms.parent != 0,
         }  # fmt: skip
+
+    def is_tied(self, order: int) -> bool:
+        """Whether the order waits for another one or shares its quantity with others."""
+        return self.state.links.touches(order)
+
+    def rivals(self, order: int) -> list[int]:
+        """Orders of the other camp of its group that must end before it leaves."""
+        return shares.rivals(self.state, order)
 
     def is_protective(self, account: int, cl_ord_id: bytes) -> bool:
         """Whether the account has an order of this name that is bound to reduce."""
@@ -141,9 +155,9 @@ class Views:
         return is_at_once and row.ord_status in (OrdStatus.NEW, OrdStatus.PARTIALLY_FILLED)
 
     def accepted(self, order: int) -> tuple[int, int]:
-        """(account, number of its `accepted` event there) of an order."""
-        row = self.state.orders.rows[order]
-        return row.account, row.accepted_acct_seq
+        """(account, number of the event there that lets it out): of its `accepted`, or of what its parent brought."""
+        row = self._row(order)
+        return row.account, self.state.links.grown.get(order, row.accepted_acct_seq)
 
     def fired(self, order: int) -> tuple[int, int]:
         """(account, number of its `triggered` event there) of an order; 0 when nothing has fired it."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from dataclasses import dataclass
 
+from gateway.core.ref import shares
 from gateway.core.ref.state import OP_CANCEL, State
 from hotpath.enums import Control, Direction, Hold, OrdStatus, Pending, PriceSource, Reason, Side, Stage, TriggerKind
 from hotpath.ref import records as rec
@@ -414,11 +415,15 @@ class Watch:
         state = self.state
         row = state.orders.rows[order]
         terms, account = row.terms, row.account
+        if not row.is_held:
+            return  # what fired before it has ended it
         qty_e9, own_qty_e9 = terms.order_qty_e9, row.reserved_qty_e9  # a suspect has some
         stop_e9 = state.stops.popped_of(order)
         limit_e9 = self._limit_px(terms, stop_e9)
+        spared_e9 = shares.spared_e9(state, order)
         if terms.reduce_only:
-            qty_e9 = min(qty_e9, state.gate.reducible_qty_py(account, terms.instrument, terms.side, own_qty_e9))
+            beside_e9 = own_qty_e9 + spared_e9
+            qty_e9 = min(qty_e9, state.gate.reducible_qty_py(account, terms.instrument, terms.side, beside_e9))
             qty_e9 -= qty_e9 % state.quotes.rows[terms.instrument].lot_e9
             if qty_e9 <= 0:
                 self._end_flat(order)
@@ -426,7 +431,8 @@ class Watch:
         verdict = state.gate.check_py(
             account=account, instrument=terms.instrument, qty_e9=qty_e9, px_e9=limit_e9, mono_ns=mono_ns,
             side=terms.side, ord_type=terms.ord_type, reduce_only=bool(terms.reduce_only), stp=terms.stp,
-            is_release=True, old_qty_e9=own_qty_e9, old_px_e9=row.reserved_px_e9 if own_qty_e9 else 0,
+            is_release=True, spared_qty_e9=spared_e9, old_qty_e9=own_qty_e9,
+            old_px_e9=row.reserved_px_e9 if own_qty_e9 else 0,
         )  # fmt: skip
         event = state.event(
             order, ord_status=OrdStatus.PENDING_NEW, stage=Stage.QUEUED, hold=Hold.HOLD_NONE, leaves_qty_e9=qty_e9

@@ -33,7 +33,7 @@ from backstay.loop_thread import LoopThread
 from backstay.socket_link import Tap
 from backstay.stream import QUEUE_MAX, StreamItem
 from backstay.terms import Side, Terms, Tif
-from backstay.triggers import Trigger
+from backstay.triggers import Stop, Trail, Trigger
 
 
 class EventStream:
@@ -225,6 +225,33 @@ class Gateway:
     def batch(self, items: Sequence[BatchItem], *, timeout: float | None = None) -> list[Order]:
         """All or nothing: up to 100 items in one journal record. Returns the orders that its ``new`` items placed."""
         return [Order(self._loop, order) for order in self._loop.run(self._inner.batch(items, timeout=timeout))]
+
+    def bracket(
+        self,
+        side: Side,
+        symbol: str,
+        qty: Number,
+        *,
+        take_profit: Number | Sequence[tuple[Number, Number]],
+        stop: Stop | Trail,
+        timeout: float | None = None,
+        **terms: Unpack[Terms],
+    ) -> list[Order]:
+        """An entry, its target (or several, as (quantity, price) pairs) and its stop, in one journal record.
+
+        The exits live with the entry's fills and share one quantity; they stay until they are done (``gtc``). Returns
+        the entry, the targets and the stop, in this order.
+        """
+        return [
+            Order(self._loop, order)
+            for order in self._loop.run(
+                self._inner.bracket(side, symbol, qty, take_profit=take_profit, stop=stop, timeout=timeout, **terms)
+            )
+        ]
+
+    def oco(self, items: Sequence[wire.PlaceItem], *, timeout: float | None = None) -> list[Order]:
+        """Orders of one symbol that share one quantity (targets against stops), in one journal record."""
+        return [Order(self._loop, order) for order in self._loop.run(self._inner.oco(items, timeout=timeout))]
 
     def cancel_all(
         self,

@@ -15,7 +15,7 @@ from hotpath.records import Kind
 from tests.sim.history import Record
 
 EVENT = struct.Struct("<QIIqqqIBBBBBBB37s")  # OrderEvent, 88 bytes
-TERMS = struct.Struct("<14q4I15Bx")  # Terms, 144 bytes
+TERMS = struct.Struct("<15q5I15B5x")  # Terms, 160 bytes
 TRADE = struct.Struct("<qqqqqqBB6x48s")
 BROKEN = struct.Struct("<qqqqqB7x48s")
 TRIGGERED = struct.Struct("<12qQ6qBB")
@@ -46,10 +46,14 @@ class Folded:
     expire_ns: int
     accepted_ns: int  # true time
     accepted_wall_ns: int  # by the gateway's clock
+    parent: int  # row of the order that it waits for, -1: none
+    group: int  # row of the first of those that it shares with, -1: none
     state: tuple[int, int, int, int, int]  # status, stage, hold, pending, reason
     cum_qty_e9: int = 0
     leaves_qty_e9: int = 0
     rev: int = 1
+    released_ns: int = 0  # true time of its last release by its parent
+    whole_qty_e9: int = 0  # what its client asked for
     triggered: int = 0
     trail_e9: int = 0  # distance of a trailing stop, by trail_unit
     trail_unit: int = 0  # 0 amount, 1 basis points
@@ -143,21 +147,23 @@ class Journal:
         if kind == Kind.ACCEPTED:
             terms = TERMS.unpack_from(data, EVENT.size)
             self.orders[row] = Folded(
-                row, account, name[:size].decode(), terms[16], terms[18], terms[0], terms[1], terms[2], terms[23],
-                terms[22], terms[25], terms[4], record.at_ns, record.wall_ns, FLAT_STATE,
-                trail_e9=terms[7], trail_unit=terms[28], is_trailing=terms[7] > 0 and terms[2] == 0,
+                row, account, name[:size].decode(), terms[18], terms[20], terms[0], terms[1], terms[2], terms[25],
+                terms[24], terms[27], terms[4], record.at_ns, record.wall_ns, terms[16] - 1,
+                terms[17] - 1, FLAT_STATE,
+                trail_e9=terms[7], trail_unit=terms[30], is_trailing=terms[7] > 0 and terms[2] == 0,
             )  # fmt: skip
             made = self.orders[row]
-            made.confirm_ns, made.confirm_ticks, made.is_rearmed = terms[13], terms[14], bool(terms[27])
+            made.confirm_ns, made.confirm_ticks, made.is_rearmed = terms[13], terms[15], bool(terms[29])
+            made.whole_qty_e9 = terms[14]
             self.names[account, self.orders[row].name] = self.orders[row]
         order = self.orders[row]
         before, before_cum = order.state, order.cum_qty_e9
-        exec_id, is_repeat = self._body(order, kind, data)
+        exec_id, is_repeat = self._body(order, kind, data, record.at_ns)
         order.state = (status, stage, hold, pending, reason)
         order.cum_qty_e9, order.leaves_qty_e9, order.rev = cum, leaves, rev
         return Change(record, order, before, before_cum, exec_id, is_repeat, bool(late))
 
-    def _body(self, order: Folded, kind: int, data: bytes) -> tuple[str, bool]:
+    def _body(self, order: Folded, kind: int, data: bytes, at_ns: int) -> tuple[str, bool]:
         """What is special to the kind; (execution, whether the order had it before)."""
         if kind == Kind.TRADE:
             qty_e9, _, _, _, _, _, size, _, raw = TRADE.unpack_from(data, EVENT.size)
@@ -174,10 +180,14 @@ class Journal:
         if kind == Kind.REPLACED:
             terms = TERMS.unpack_from(data, EVENT.size)
             order.qty_e9, order.px_e9, order.stop_px_e9, order.expire_ns = terms[0], terms[1], terms[2], terms[4]
-            order.had_other_trail |= (order.trail_e9, order.trail_unit) != (terms[7], terms[28])
-            order.trail_e9, order.trail_unit = terms[7], terms[28]
+            order.whole_qty_e9 = terms[14]
+            order.had_other_trail |= (order.trail_e9, order.trail_unit) != (terms[7], terms[30])
+            order.trail_e9, order.trail_unit = terms[7], terms[30]
         elif kind == Kind.TRAILED:
             order.is_trailing = True
+        elif kind == Kind.RELEASED:
+            order.released_ns = at_ns
+            order.qty_e9 = int.from_bytes(data[EVENT.size : EVENT.size + 8], "little") or order.qty_e9
         elif kind == Kind.TRIGGERED:
             order.triggered += 1
             order.qty_e9 = TRIGGERED.unpack_from(data, EVENT.size)[8]

@@ -49,7 +49,7 @@ class Pace:
         if order is None or not self._gives_way(message, order):
             return
         for exit_row, since_ns in self.waiting.items():
-            if since_ns < item.at_ns - SETTLED_NS:
+            if since_ns < item.at_ns - SETTLED_NS and not self._stands_back(self.judge.journal.orders[exit_row]):
                 self.passed.append((order.name, exit_row))
 
     def _count(self, item: Left) -> None:
@@ -67,6 +67,19 @@ class Pace:
         """It has left, or ended."""
         self.fired.pop(row, None)
         self.waiting.pop(row, None)
+
+    def _stands_back(self, order: Folded) -> bool:
+        """Whether one that it shares with has yet to end: the other camp's, at the broker or fired before it."""
+        if order.group < 0:
+            return False
+        return any(
+            other.group == order.group
+            and other.row != order.row
+            and not other.is_done
+            and (other.triggered or other.state[:2] != (OrdStatus.PENDING_NEW, Stage.QUEUED))
+            and other.state[0] != OrdStatus.HELD
+            for other in self.judge.journal.orders.values()
+        )
 
     @staticmethod
     def _gives_way(message: object, order: Folded) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from brokers.sim import messages as m
-from hotpath.enums import OrdStatus, PriceSource
+from hotpath.enums import Hold, OrdStatus, PriceSource
 from hotpath.fixed import to_e9
 from hotpath.records import Kind
 from tests.sim.checkers.folded import EVENT, TICKS_AT, Change
@@ -107,7 +107,9 @@ class Stops:
             return
         prices = self._prices(item, data)
         for order in self.judge.journal.orders.values():
-            if order.state[0] == OrdStatus.HELD and order.row not in self.due and order.accepted_ns < item.at_ns:
+            is_armed = order.state[0] == OrdStatus.HELD and order.state[2] == Hold.HOLD_TRIGGER
+            since_ns = max(order.accepted_ns, order.released_ns)
+            if is_armed and order.row not in self.due and since_ns < item.at_ns:
                 px = prices.get(order.source, 0)
                 if not px or self.judge.journal.symbols[order.instrument] != item.symbol:
                     continue
@@ -160,7 +162,8 @@ class Stops:
             return
         for row, (terms, until_ns) in list(self.due.items()):
             order = self.judge.journal.orders.get(row)
-            if order is None or order.state[0] != OrdStatus.HELD or _terms(order) != terms:
+            is_armed = order is not None and order.state[::2][:2] == (OrdStatus.HELD, Hold.HOLD_TRIGGER)
+            if order is None or not is_armed or _terms(order) != terms:
                 del self.due[row]
             elif now_ns > until_ns:
                 raise Broken("I11", f"stop {order.name} at {terms} was traded through and has not fired")

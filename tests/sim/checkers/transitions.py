@@ -24,6 +24,7 @@ TABLE: dict[int, tuple[tuple[OrdStatus, ...], tuple[OrdStatus, ...]]] = {
     Kind.TRADE: ((*AT_BROKER, *DONE), (S.PARTIALLY_FILLED, *DONE)),
     Kind.TRAILED: ((S.HELD,), (S.HELD,)),
     Kind.TRIGGERED: ((S.HELD,), (S.PENDING_NEW,)),
+    Kind.RELEASED: ((S.HELD,), (S.HELD, S.PENDING_NEW)),
     Kind.PENDING_REPLACE_EV: (AT_BROKER, AT_BROKER),
     Kind.REPLACED: (OPEN, OPEN),
     Kind.REPLACE_REJECTED: (AT_BROKER, AT_BROKER),
