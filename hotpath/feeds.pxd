@@ -65,6 +65,7 @@ cdef struct InstrumentRow:        # static members, and what is in force
     uint8_t is_lock_confirmed
     uint8_t quote_feed            # whose quote is in force; NO_FEED: nobody's
     uint8_t last_feed
+    int64_t seen_ns               # receipt of the newest data that was forgotten with its connection
     uint32_t lead                 # market that is believed here; NO_FEED: the first that speaks
     uint32_t pad
 

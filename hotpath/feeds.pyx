@@ -6,7 +6,8 @@ of them at a time:
 - Feeds of one *market* carry the venue's own times and numbers: what is newest by them counts, whoever brings it first. Another
   feed's copy of it, and all that is older, is put aside.
 - Between markets one *leads*. Another takes over with its next update when the leader's connections are down or its newest data
-  is older than half of the instrument's limit, and at once (`stand_in`) when they are down or it is beyond the whole of it.
+  is older than half of the instrument's limit; and at once (`stand_in`), with what it said last if that is fresher, when they are
+  down or it is beyond the whole of the limit.
   It then leads until the same befalls it, so that the prices of two venues do not alternate.
 """
 from libc.string cimport memset
@@ -80,7 +81,7 @@ cdef bint stand_in(const FeedTable* table, uint32_t row, int64_t mono_ns) noexce
     cdef uint32_t feed
     cdef uint32_t best = NO_FEED
     cdef int64_t stamp_ns
-    cdef int64_t newest_ns = 0
+    cdef int64_t newest_ns = lead_mono_ns(table, at)
     if is_led(table, at, mono_ns, at.max_age_ns):
         return False
     for feed in range(table.count):
@@ -127,6 +128,7 @@ cdef void reset_feed(const FeedTable* table, uint32_t feed, uint32_t row) noexce
     memset(&line.last, 0, sizeof(Print))
     if is_market_up(table, table.markets[feed], feed):
         return                                 # what is in force is the market's, and the other feed goes on from it
+    at.seen_ns = max(at.seen_ns, max(at.quote_mono_ns, at.last_mono_ns))
     if at.quote_feed == feed:
         at.quote_feed = NO_FEED
         at.quote_seq = 0

@@ -19,6 +19,7 @@ cdef extern from "hotpath/src/plants.hpp" namespace "backstay" nogil:
         APPLY_OLDER_OF_TWO_FEEDS
         LIVE_WITHOUT_A_PARENT
         KEEP_A_SIBLING_WHOLE
+        BLIND_BY_ONE_FEED
     int plant_count() noexcept
     const char* plant_name(int plant) noexcept
     void set_plant(int plant) noexcept

@@ -12,6 +12,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from hotpath.enums cimport *
 from hotpath.orders cimport OrderRow
 from hotpath.feeds cimport FEEDS_MAX, InstrumentRow, line_of
+from hotpath.plants cimport BLIND_BY_ONE_FEED, is_planted
 from hotpath.quotes cimport ASIDE, BACKWARD, BAD_VALUE
 from hotpath.records cimport *
 from hotpath.ticks cimport TICK_QUOTE, TICK_TRADE, Tick, TickParser
@@ -296,7 +297,9 @@ cdef class Watch(Release):
     cdef int64_t _age_ns(self, uint32_t instrument, int64_t mono_ns) noexcept nogil:
         """Age of the newest quote or print. A new connection forgets the old data, not when it came."""
         cdef const InstrumentRow* row = &self.state.quotes.rows[instrument]
-        cdef int64_t newest = max(row.quote_mono_ns, row.last_mono_ns)
+        cdef int64_t newest = max(row.seen_ns, max(row.quote_mono_ns, row.last_mono_ns))
+        if is_planted(BLIND_BY_ONE_FEED):
+            return mono_ns - line_of(&self.state.quotes.feeds, 0, instrument).since_ns
         if newest > self.seen_ns[instrument]:
             self.seen_ns[instrument] = newest
         return mono_ns - self.seen_ns[instrument]

@@ -135,7 +135,7 @@ class Feeds:
             for feed, lines in enumerate(self.lines)
             if self.is_up[feed]
             and self.markets[feed] != at.lead
-            and lines[row].mono_ns
+            and lines[row].mono_ns > self._lead_mono_ns(at)
             and mono_ns - lines[row].mono_ns <= at.max_age_ns
         }
         if not others:
@@ -158,6 +158,7 @@ class Feeds:
         line.quote, line.last = Quote(), Print()
         if self._is_market_up(self.markets[feed], but=feed):
             return
+        at.seen_ns = max(at.seen_ns, at.quote_mono_ns, at.last_mono_ns)
         if at.quote_feed == feed:
             at.quote_feed = NO_FEED
             at.quote_seq = at.quote_venue_ns = at.quote_mono_ns = 0
@@ -184,13 +185,17 @@ class Feeds:
         """Whether a market leads that is connected, and whose newest data is within the limit."""
         if at.lead == NO_FEED or not self._is_market_up(at.lead):
             return False
+        newest_ns = self._lead_mono_ns(at)
+        return newest_ns != 0 and mono_ns - newest_ns <= limit_ns
+
+    def _lead_mono_ns(self, at: Instrument) -> int:
+        """Receipt of the newest data in force that is the leader's; 0 for none."""
         stamps = [
             stamp_ns
             for feed, stamp_ns in ((at.quote_feed, at.quote_mono_ns), (at.last_feed, at.last_mono_ns))
             if feed != NO_FEED and self.markets[feed] == at.lead
         ]
-        newest_ns = max(stamps, default=0)
-        return newest_ns != 0 and mono_ns - newest_ns <= limit_ns
+        return max(stamps, default=0)
 
 
 def _newest(said: list[Newest]) -> Newest:

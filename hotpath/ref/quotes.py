@@ -45,6 +45,7 @@ class Instrument:
     is_lock_confirmed: int = 0
     quote_feed: int = NO_FEED  # whose quote is in force
     last_feed: int = NO_FEED
+    seen_ns: int = 0  # receipt of the newest data that was forgotten with its connection
     lead: int = NO_FEED  # market that is believed here
 
     @property

@@ -20,7 +20,8 @@
     PLANT(KEEP_TRAILS_STILL)             \
     PLANT(APPLY_OLDER_OF_TWO_FEEDS)      \
     PLANT(LIVE_WITHOUT_A_PARENT)         \
-    PLANT(KEEP_A_SIBLING_WHOLE)
+    PLANT(KEEP_A_SIBLING_WHOLE)          \
+    PLANT(BLIND_BY_ONE_FEED)
 
 namespace backstay {
 

@@ -81,6 +81,10 @@ CATALOGUE: dict[str, Fault] = {
         Fault("feed.crossed", "bid above ask", "frame", 0.4, (0.05,), 0.5, "I12"),
         Fault("feed.spike", "one print far from the market", "frame", 0.4, (0.02,), 0.2, "I12"),
         Fault("feed.reset", "the connection is lost and numbering begins anew", "frame", 0.4, (0.01,), 0.1, "I11"),
+        Fault("feed.second", "two feeds of one market, each with its own faults", "run", 0.35, (1.0,), 1.0, "I12 I25"),
+        Fault("feed.venue", "a feed of another venue, whose prices are others", "run", 0.15, (1.0,), 1.0, "I12 I25"),
+        Fault("feed.down", "a feed's connection is lost for up to 20 s", "frame", 0.3, (0.01,), 0.1, "I11 I25"),
+        Fault("feed.delay", "a feed's frames come up to 3 s late for a while", "frame", 0.3, (0.02,), 0.1, "I12 I25"),
         # operators
         Fault("operator.kill", "a kill switch is set, later lifted", "event", 0.3, (0.001, 0.003), 0.02, "I10"),
         Fault("operator.restart", "a planned stop and start", "event", 0.2, (0.001, 0.002), 0.02, "I1 I7 I13"),

@@ -112,6 +112,10 @@ class Tick:
     symbol: str
     text: bytes
     fault: str  # "" for a sound one
+    feed: int = 0  # its number
+    connection: int = 0  # of the feed, counted
+    is_heard: bool = True  # the feed was connected
+    is_late: bool = False  # a newer one of the same market was heard before it, whichever feed it came by
 
 
 @dataclass(slots=True)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 KEY = "gateway"
 SYMBOLS = ("AAA", "BBB")
+SECOND_LINE = "b"
+LINES = ("", SECOND_LINE)
 PPM = 1_000_000
 RETELL_NS = SECOND  # after a login: what was said while nobody listened
 # Quirk of the venue -> the fault that it is, and by how much it is weakened: a lost message costs the link here.
@@ -111,6 +113,8 @@ class BrokerSide:
     def heal(self) -> None:
         """A broker that behaves."""
         self.exchange.set_quirks(CALM)
+        for line in LINES:
+            self._mend(line)
 
     @property
     def is_quiet(self) -> bool:
@@ -185,6 +189,15 @@ class BrokerSide:
     def reset_feed(self) -> None:
         """All market-data connections are lost."""
         self.loop.inside(self.venue.feed.drop_all)
+
+    def break_line(self) -> None:
+        """One line of market data says nothing, or takes nobody, for up to 8 s; the other goes on."""
+        line, mode = self._draw.choice(LINES), self._draw.choice(("mute", "refuse"))
+        self.loop.inside(lambda: self.venue.feed.set_line(line, mode))
+        self.kernel.after(self._draw.randint(1, 8) * SECOND, lambda: self._mend(line))
+
+    def _mend(self, line: str) -> None:
+        self.loop.inside(lambda: self.venue.feed.set_line(line, "unmute"))
 
     def _feed(self, stream: str, frame: bytes) -> None:
         """What the subscribers get instead of a frame, or besides it."""

@@ -87,6 +87,14 @@ PLANTS: Sequence[Plant] = (
     Plant("live_without_a_parent", "children live whatever their parent has filled", ("I24",), 20),
     Plant("keep_a_sibling_whole", "a fill leaves its siblings as they are", ("I24",), 50),
     Plant("leave_beside_a_sibling", "what fires leaves beside a sibling that works at the broker", ("I24",), 300),
+    Plant(
+        "apply_older_of_two_feeds", "what one feed brings late overwrites what the other has brought", ("I12",), 200,
+        faults=(("feed.second", 1.0), ("feed.delay", 0.1), ("feed.gap", 0.02), ("feed.down", 0.01)),
+    ),
+    Plant(
+        "blind_by_one_feed", "what is blind is judged by the first feed alone", ("I25",), 50,
+        faults=(("feed.second", 1.0), ("feed.gap", 0.05), ("feed.down", 0.05)),
+    ),
     Plant("read_real_clock", "the router stamps the broker's words with the machine's clock", ("Escape",), 200),
 )  # fmt: skip
 

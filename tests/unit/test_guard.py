@@ -217,3 +217,13 @@ def test_stops_that_a_restart_found_are_flattened_only_after_the_time_from_now(d
     assert again.closed == []
     again.after(CHECK_NS)
     assert len(again.closed) == 1
+
+
+def test_data_that_came_between_two_looks_and_went_with_its_connection_has_been_seen(desk: Desk) -> None:
+    desk.stop(0, "a")
+    desk.after(CHECK_NS)
+    desk.now_ns += AGE_NS
+    desk.quote(0)
+    desk.live.state.quotes.restart_feed(0)
+    assert desk.after(CHECK_NS) == []
+    assert len(desk.after(AGE_NS)) == 1

@@ -195,8 +195,9 @@ class TestTwoMarkets:
         quote(quotes, B, 200, 1, 11)
         assert quotes.set_up(A, False, 12) == [], "its market is up"
         assert quote(quotes, C, 101, 2, 13) == APPLIED
-        assert quotes.set_up(C, False, 14) == [0]
-        assert bid(quotes, 14) == 200
+        quote(quotes, B, 201, 2, 14)
+        assert quotes.set_up(C, False, 15) == [0]
+        assert bid(quotes, 15) == 201
 
 
 def test_a_halt_disqualifies_what_every_feed_had_said() -> None:
@@ -231,3 +232,13 @@ def test_a_feed_that_is_not_there_is_an_error() -> None:
     with pytest.raises(IndexError):
         quotes.set_up(1, True, 1)
     assert quote(quotes, 1, 100, 1, 10) == QuoteFlag.BAD_VALUE
+
+
+def test_a_lost_leader_is_not_replaced_by_what_is_older_than_its_own_last_word() -> None:
+    quotes = table(0, 1)
+    quote(quotes, A, 100, 1, 10)
+    quote(quotes, B, 95, 1, 11)
+    quote(quotes, A, 101, 2, 12)
+    assert quotes.set_up(A, False, 13) == []
+    assert bid(quotes, 13) == 101
+    assert quote(quotes, B, 96, 2, 14) == APPLIED

@@ -282,7 +282,7 @@ class Watch:
     def _age_ns(self, instrument: int, mono_ns: int) -> int:
         """Age of the newest quote or print. A new connection forgets the old data, not when it came."""
         at = self.state.quotes.rows[instrument]
-        self.seen_ns[instrument] = max(self.seen_ns[instrument], at.quote_mono_ns, at.last_mono_ns)
+        self.seen_ns[instrument] = max(self.seen_ns[instrument], at.seen_ns, at.quote_mono_ns, at.last_mono_ns)
         return mono_ns - self.seen_ns[instrument]
 
     def silent(self, mono_ns: int) -> list[tuple[int, int, int]]:

@@ -26,6 +26,7 @@ from tests.sim.checkers import (
     privacy,
     quotes,
     sequence,
+    sighted,
     stops,
     streams,
     ties,
@@ -45,7 +46,7 @@ CHECKERS = (
     acknowledged.Acknowledged, stops.Stops, trails.Trails, once.Once, truth.Truth, fills.Fills, positions.Positions,
     transitions.Transitions, sequence.Sequence, exposure.Exposure, kill.Kill, quotes.Quotes, streams.Streams,
     outboxes.Outboxes, pace.Pace, bounds.Bounds, privacy.Privacy, causes.Causes, liveness.Liveness, names.Names,
-    ties.Ties,
+    ties.Ties, sighted.Sighted,
 )  # fmt: skip
 # In the order in which what happened is told: the broker's side first, the clients' last.
 LISTS = ("lives", "left", "reached", "facts", "acts", "ticks", "asked", "heard", "links")

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from tests.sim.checkers import Judge
 WAITED_NS = 5 * SECOND  # how long a record may wait for room, told by a clock that may be moved meanwhile
 
+TRIGGERED_BYTES = 168  # of the record's body
+FEED_SIZE_AT = 158  # where it says how long the feed's name is, which follows it
+
 
 class Quotes:
     """The evidence of each trigger against the frames that the gateway was given."""
@@ -37,6 +40,8 @@ class Quotes:
         if change.record.kind != Kind.TRIGGERED or change.order is None:
             return
         px, *rest = TRIGGERED.unpack_from(change.record.payload, EVENT.size)
+        feed = feed_of(change.record.payload)
+        names = [options.name for options in self.judge.world.config.feeds]
         symbol, source = self.judge.journal.symbols[change.order.instrument], rest[-2]
         waited_ns = self.judge.world.node.clock.wall_ns() - change.record.wall_ns  # for room in the journal's buffer
         at_ns = change.record.at_ns - max(0, waited_ns)
@@ -48,14 +53,20 @@ class Quotes:
         for tick in reversed(self.judge.history.ticks):
             if at_ns - tick.at_ns > limit_ns or tick.at_ns <= self.disturbed_ns:
                 break
-            if tick.symbol == symbol and price_of(tick, source) == px:
-                if not tick.fault:
+            if tick.is_heard and tick.symbol == symbol and names[tick.feed] == feed and price_of(tick, source) == px:
+                if not tick.fault and not tick.is_late:
                     return
-                faults.add(tick.fault)
+                faults.add(tick.fault or "late")
         if at_ns - limit_ns <= self.disturbed_ns and faults <= {"repeat"}:
             return  # it, or what was repeated, may have stood in a queue while the process stood still
         why = f"a {'/'.join(sorted(faults))} frame" if faults else f"nothing of the last {limit_ns // MS} ms"
-        raise Broken("I12", f"stop {change.order.name} fired at {px}, which {why} says")
+        raise Broken("I12", f"stop {change.order.name} fired at {px} of feed {feed}, which {why} says")
+
+
+def feed_of(payload: bytes) -> str:
+    """Name of the feed in the evidence of a trigger."""
+    at = EVENT.size + TRIGGERED_BYTES
+    return payload[at : at + payload[EVENT.size + FEED_SIZE_AT]].decode()
 
 
 def price_of(tick: Tick, source: int) -> int:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tests.sim.checkers.folded import Folded
 
 BUDGET_NS = 500 * MS
+LEAD_NS = 1_200 * MS  # silence after which a feed leads no more: the instruments' limit, and the time between two looks
 Terms = tuple[int, int, int]
 NEAR_BPS = 10  # a print this near to the last sound quote is one that nobody may doubt
 
@@ -46,10 +47,11 @@ class Stops:
         self.judge = judge
         self.due: dict[int, tuple[Terms, int]] = {}  # order -> (its trigger's terms, until when it must have fired)
         self.trails = Loosest(judge)
-        self.newest: dict[tuple[str, str], int] = {}  # (symbol, kind of frame) -> highest number so far
         self.runs: dict[int, Run] = {}  # by order, from a sound price on that was not through
         self.unsure_ns: dict[str, int] = {}  # symbol -> last frame of which nobody can say whether it was judged
-        self.quotes: dict[str, tuple[int, int, int]] = {}  # symbol -> (time, bid, ask) of the last sound quote
+        self.stood_ns = -LEAD_NS  # until when the process, or its clock, stood: silence is measured by that
+        # (symbol, feed, its connection) -> (time, bid, ask) of the last sound quote
+        self.quotes: dict[tuple[str, int, int], tuple[int, int, int]] = {}
 
     def on_reached(self, item: Reached) -> None:
         if type(item.message) is not m.New:
@@ -65,6 +67,7 @@ class Stops:
         self.quotes.clear()
         self.trails.clear()
         self.runs.clear()
+        self.stood_ns = max(self.stood_ns, item.at_ns + max(0, item.by_ns))
 
     def on_change(self, change: Change) -> None:
         """Whether an order that fires has been confirmed as it asked."""
@@ -90,22 +93,13 @@ class Stops:
     def on_ticks(self, item: Tick) -> None:
         node = self.judge.world.node
         shard = node.shard
-        data: dict[str, Any] = decode(item.text)["data"]
-        if item.fault or node.is_paused:
+        # a wild one with a higher number, or another feed's copy, came before it
+        is_unsure = item.is_late or item.fault or not item.is_heard or node.is_paused or not self._must_count(item)
+        if is_unsure:
             self.unsure_ns[item.symbol] = item.at_ns
-        number, kind = data.get("u", data.get("t")), (item.symbol, data["e"])
-        if number <= self.newest.get(kind, 0):
-            return  # a wild one with a higher number came before it
-        self.newest[kind] = number
-        if (
-            item.fault
-            or shard is None
-            or node.is_paused
-            or not any(map(shard.feeds.is_up, range(len(shard.config.feeds))))
-            or not shard.engine.is_admitting
-        ):
+        if is_unsure or shard is None or not shard.engine.is_admitting:
             return
-        prices = self._prices(item, data)
+        prices = self._prices(item, decode(item.text)["data"])
         for order in self.judge.journal.orders.values():
             is_armed = order.state[0] == OrdStatus.HELD and order.state[2] == Hold.HOLD_TRIGGER
             since_ns = max(order.accepted_ns, order.released_ns)
@@ -121,6 +115,15 @@ class Stops:
                         self.trails.on_price(order, px)
                 else:
                     self._judge(order, is_through, item.at_ns)
+
+    def _must_count(self, item: Tick) -> bool:
+        """Where two venues are heard, one leads: a price must fire only where the other has been silent for long."""
+        market = self.judge.world.market
+        here = market.lines[item.feed].market
+        others = [line.number for line in market.lines if line.market != here]
+        if others and item.at_ns - self.stood_ns < LEAD_NS:
+            return False
+        return all(item.at_ns - market.heard_ns.get((at, item.symbol), -LEAD_NS) >= LEAD_NS for at in others)
 
     def _judge(self, order: Folded, is_through: bool, at_ns: int) -> None:
         """What a sound price of an order's source says of it."""
@@ -143,12 +146,12 @@ class Stops:
 
     def _prices(self, item: Tick, data: dict[str, Any]) -> dict[int, int]:
         if data["e"] == "trade":
-            px, (at_ns, bid, ask) = to_e9(data["p"]), self.quotes.get(item.symbol, (-1, 0, 0))
+            px, (at_ns, bid, ask) = to_e9(data["p"]), self.quotes.get(_line(item), (-1, 0, 0))
             margin = px * NEAR_BPS // 10_000
             is_near = at_ns >= 0 and bid - margin <= px <= ask + margin
             return {PriceSource.LAST: px} if is_near else {}
         bid, ask = to_e9(data["b"]), to_e9(data["a"])
-        self.quotes[item.symbol] = (item.at_ns, bid, ask)
+        self.quotes[_line(item)] = (item.at_ns, bid, ask)
         if bid >= ask:
             return {}
         return {PriceSource.BID: bid, PriceSource.ASK: ask, PriceSource.MID: bid + (ask - bid) // 2}
@@ -172,3 +175,7 @@ class Stops:
 def _terms(order: Folded) -> Terms:
     """What a replace of the trigger changes."""
     return order.stop_px_e9, order.trail_e9, order.trail_unit
+
+
+def _line(tick: Tick) -> tuple[str, int, int]:
+    return tick.symbol, tick.feed, tick.connection
