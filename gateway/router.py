@@ -1,8 +1,7 @@
 """Orders to the broker and its words back: what goes out, the doubts, and what settles them.
 
 At most once: an order leaves under its one id; after any doubt the broker is asked before anything is sent again
-(architecture, rule 4). What cannot leave now waits in the lines of `gateway.egress`; new risk leaves them after the
-whole risk chain has been run again.
+(architecture, rule 4). What cannot leave now waits in the lines of `gateway.egress`.
 """
 
 from __future__ import annotations
@@ -142,8 +141,7 @@ class Router:
     def _hand_over(self, tickets: list[Ticket], before: int, mono: int) -> int:
         """How many of them left: their bytes are in the kernel, in one write."""
         count = self.adapter.submit(*(under_new_ids(tickets) if PLANTED else tickets))
-        after = self.engine.clock.wall_ns()
-        due = mono + self.answer_ns
+        after, due = self.engine.clock.wall_ns(), mono + self.answer_ns
         sent = self.engine.reports.sent
         for ticket in tickets if count == len(tickets) else tickets[:count]:
             order = ticket.order
@@ -191,12 +189,13 @@ class Router:
         if status >= OrdStatus.FILLED or pending != Pending.PENDING_CANCEL:
             return
         is_clear = self.is_open and stage != Stage.IN_DOUBT and self.egress.may_pass(1)
-        if not is_clear or not self._send_cancel(order):
+        if not is_clear or self._send_cancel(order) is not Turn.GONE:
             self.egress.put(order)
 
-    def _send_cancel(self, order: int) -> bool:
+    def _send_cancel(self, order: int) -> Turn:
         mono = self.engine.clock.mono_ns()
-        return self._has_left(self.adapter.cancel(self.engine.reports.ticket(order, mono)), order, mono)
+        is_sent = self.adapter.cancel(self.engine.reports.ticket(order, mono))
+        return Turn.GONE if self._has_left(is_sent, order, mono) else Turn.BLOCKED
 
     def _replace(self, order: int) -> None:
         status, _, pending = self.engine.views.status(order)
@@ -209,8 +208,8 @@ class Router:
         mono = self.engine.clock.mono_ns()
         if self.engine.intake.is_killed(order, mono):
             return Turn.HELD
-        ticket = self.engine.reports.ticket(order, mono, replace=True)
-        return Turn.GONE if self._has_left(self.adapter.replace(ticket), order, mono) else Turn.BLOCKED
+        is_sent = self.adapter.replace(self.engine.reports.ticket(order, mono, replace=True))
+        return Turn.GONE if self._has_left(is_sent, order, mono) else Turn.BLOCKED
 
     def _has_left(self, is_sent: bool, order: int, mono_ns: int) -> bool:
         """A cancel or replace that left is answered by then, or doubted."""
@@ -279,8 +278,7 @@ class Router:
             self._open()
 
     def _open(self) -> None:
-        self.is_open = True
-        self.engine.intake.link_up = True
+        self.is_open = self.engine.intake.link_up = True
         self.engine.on_status_change()
         self.drain()
 
@@ -308,13 +306,15 @@ class Router:
         status, stage, pending = self.engine.views.status(order)
         if status >= OrdStatus.FILLED:
             return Turn.GONE
-        if status == OrdStatus.PENDING_NEW and stage == Stage.QUEUED:
+        if (status, stage) == QUEUED:
             return Turn.GONE if self._release(order) else Turn.BLOCKED
-        if pending == Pending.PENDING_CANCEL and stage == Stage.IN_DOUBT:
+        is_cancel = pending == Pending.PENDING_CANCEL
+        if is_cancel and stage == Stage.IN_DOUBT:
             return Turn.HELD  # the broker's word about it comes first
-        if pending == Pending.PENDING_CANCEL:
-            return Turn.GONE if self._send_cancel(order) else Turn.BLOCKED
-        return self._send_replace(order) if pending == Pending.PENDING_REPLACE else Turn.GONE
+        is_told = self.engine.is_cancel_told(order) if is_cancel else self.engine.are_terms_told(order)
+        if pending == Pending.PENDING_NONE or (self.engine.is_admitting and not is_told):
+            return Turn.GONE  # it stood here for something before: the effect of what is asked now is still to come
+        return self._send_cancel(order) if is_cancel else self._send_replace(order)
 
     def _release(self, order: int) -> bool:
         """Let an order leave the line; what has not fired passes the whole risk chain again. False: it must stay."""

@@ -55,6 +55,7 @@ class Folded:
     released_ns: int = 0  # true time of its last release by its parent
     whole_qty_e9: int = 0  # what its client asked for
     triggered: int = 0
+    max_age_ns: int = 0  # a limit of its own, 0 = the instrument's
     trail_e9: int = 0  # distance of a trailing stop, by trail_unit
     trail_unit: int = 0  # 0 amount, 1 basis points
     is_trailing: bool = False  # its activation price was reached, or it has none
@@ -150,7 +151,8 @@ class Journal:
                 row, account, name[:size].decode(), terms[18], terms[20], terms[0], terms[1], terms[2], terms[25],
                 terms[24], terms[27], terms[4], record.at_ns, record.wall_ns, terms[16] - 1,
                 terms[17] - 1, FLAT_STATE,
-                trail_e9=terms[7], trail_unit=terms[30], is_trailing=terms[7] > 0 and terms[2] == 0,
+                max_age_ns=terms[6], trail_e9=terms[7], trail_unit=terms[30],
+                is_trailing=terms[7] > 0 and terms[2] == 0,
             )  # fmt: skip
             made = self.orders[row]
             made.confirm_ns, made.confirm_ticks, made.is_rearmed = terms[13], terms[15], bool(terms[29])

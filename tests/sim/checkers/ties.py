@@ -126,6 +126,9 @@ class Ties:
             brought = sum(theirs.cum_qty_e9 for theirs in ledger.by_row.get(parent, ()))
             taken = sum(theirs.cum_qty_e9 for one in exits for theirs in ledger.by_row.get(one.row, ()))
             busted = sum(ledger.busted_qty_e9.values())
+            camps = [sum(one.whole_qty_e9 for one in exits if (one.trigger in STOPS) == is_stop) for is_stop in (0, 1)]
+            if max(camps) > orders[parent].qty_e9:
+                continue  # a replace asked for more than the entry has
             if taken > brought + busted and exits[0].account not in self.excess:
                 names = " ".join(one.name for one in exits)
                 raise Broken("I24", f"{names} took {taken} of the {brought} that {orders[parent].name} brought")
