@@ -15,6 +15,7 @@ from backstay._wire import requests as wire
 from backstay._wire.events import AllCanceled, Event, OrderEvent
 from backstay._wire.notices import (
     Err,
+    Explained,
     Goaway,
     Headroom,
     Heartbeat,
@@ -297,6 +298,13 @@ class Gateway:
         """A question about the state at the head: ``cl_ord_id``, ``symbol``, ``ord_status``, ``tag`` filter it."""
         answer: Res = await self.ask(wire.Get, {"what": what, **filters}, timeout)
         return answer
+
+    async def explain(self, cl_ord_id: str, *, timeout: float | None = None) -> Explained:
+        """What became of an order and why: the tick that fired it, the checks, its way to the broker and back."""
+        answer = await self.query("explain", timeout=timeout, cl_ord_id=cl_ord_id)
+        if answer.explain is None:
+            raise Refused("UNSUPPORTED", "fix", "this gateway explains no orders", {})
+        return answer.explain
 
     # -- the local book -----------------------------------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ from backstay import order as _order
 from backstay import stream as _stream
 from backstay._wire import requests as wire
 from backstay._wire.events import AllCanceled
-from backstay._wire.notices import Headroom, OrderState, Position, Res
+from backstay._wire.notices import Explained, Headroom, OrderState, Position, Res
 from backstay.clock import Clock
 from backstay.credentials import Secret
 from backstay.decimals import Number
@@ -286,6 +286,10 @@ class Gateway:
     ) -> Res:
         """A question about the state at the head: ``cl_ord_id``, ``symbol``, ``ord_status``, ``tag`` filter it."""
         return self._loop.run(self._inner.query(what, timeout=timeout, **filters))
+
+    def explain(self, cl_ord_id: str, *, timeout: float | None = None) -> Explained:
+        """What became of an order and why: the tick that fired it, the checks, its way to the broker and back."""
+        return self._loop.run(self._inner.explain(cl_ord_id, timeout=timeout))
 
     @property
     def account(self) -> str:
