@@ -228,7 +228,7 @@ cdef class Watch(Release):
 
     cdef void _span(self, uint32_t instrument, int source, int64_t px_e9) noexcept nogil:
         """Remember what has yet to fire orders: one that comes now must not be fired by a price of before it."""
-        self.look[instrument * SOURCES + source] |= Look.QUEUED
+        self.look[instrument * SOURCES + source] = self.look[instrument * SOURCES + source] | <uint8_t>Look.QUEUED
         cdef FiredSpan* span = &self.state.fired_px[instrument * SOURCES + source]
         self.spans.push_back(instrument * SOURCES + source)
         if span.low_px_e9 == 0 or px_e9 < span.low_px_e9:
@@ -292,7 +292,7 @@ cdef class Watch(Release):
         """What its next prices reach may have been reached while nobody watched."""
         cdef uint32_t line
         for line in range(instrument * SOURCES, (instrument + 1) * SOURCES):
-            self.look[line] |= Look.UNWATCHED
+            self.look[line] = self.look[line] | <uint8_t>Look.UNWATCHED
 
     cdef int64_t _age_ns(self, uint32_t instrument, int64_t mono_ns) noexcept nogil:
         """Age of the newest quote or print. A new connection forgets the old data, not when it came."""

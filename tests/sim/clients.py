@@ -439,6 +439,7 @@ class Client:
         found: dict[str, Any] = {"kind": "trail", "trail": {unit: from_e9(draw.randint(2, 40) * distance)}}
         if draw.random() < 0.3:
             found["stop_px"] = from_e9(mid_e9 + draw.randint(-10, 10) * TICK_E9)
+        return found
 
     def _conditions(self) -> dict[str, Any]:
         """What else must hold before a stop leaves."""
