@@ -11,7 +11,6 @@ from backstay._wire.requests import After, Confirm
 from backstay._wire.values import (
     Account,
     CancelReason,
-    ChangeReason,
     ClOrdId,
     Code,
     Corp,
@@ -250,10 +249,9 @@ class Trailed(OrderEvent, frozen=True, kw_only=True, tag="trailed"):
 
 
 class PendingReplace(OrderEvent, frozen=True, kw_only=True, tag="pending_replace"):
-    """Revision ``ask_rev`` is asked for; with a ``reason`` the gateway asks, not a client."""
+    """Revision ``ask_rev`` is asked for."""
 
     ask_rev: Rev
-    reason: ChangeReason | None = None
 
 
 class Replaced(OrderEvent, frozen=True, kw_only=True, tag="replaced"):
@@ -261,7 +259,6 @@ class Replaced(OrderEvent, frozen=True, kw_only=True, tag="replaced"):
 
     ask_rev: Rev
     order: Terms
-    reason: ChangeReason | None = None
     how: ReplaceHow | None = None
     priority_kept: bool | None = None
 

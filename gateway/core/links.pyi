@@ -1,4 +1,0 @@
-"""Types of gateway.core.links."""
-
-class Links:
-    def take_armed(self) -> list[int]: ...

@@ -1,1 +1,0 @@
-"""Types of gateway.core.relations: it has nothing for Python."""

@@ -1,4 +1,0 @@
-"""Types of hotpath.feeds."""
-
-FEEDS_MAX: int
-NO_FEED: int
