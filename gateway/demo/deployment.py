@@ -240,4 +240,4 @@ class Deployment:
         except RestRefused:
             return False
         page = await rest.text("/metrics")
-        return any(line == f"{UNPRICED} {unpriced}.0" for line in page.splitlines())
+        return any(float(line.split()[1]) <= unpriced for line in page.splitlines() if line.startswith(f"{UNPRICED} "))
