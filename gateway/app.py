@@ -14,6 +14,7 @@ import uvloop
 from brokers.ports import ReportSink
 from brokers.sim.link import SimAdapter, SimLinkConfig
 from gateway.config import Config
+from gateway.core import COMPILED, Core
 from gateway.core.state import State
 from gateway.errors import starting
 from gateway.feeds.binance import BinanceFeed, stream_url
@@ -54,8 +55,11 @@ class Stopped(msgspec.Struct, frozen=True):
 class Gateway:
     """One shard's process, from the disk to the sockets."""
 
-    def __init__(self, config: Config, *, environ: Mapping[str, str], machine: Machine | None = None) -> None:
+    def __init__(
+        self, config: Config, *, environ: Mapping[str, str], machine: Machine | None = None, core: Core = COMPILED
+    ) -> None:  # fmt: skip
         self.config = config
+        self.core = core
         self.environ = environ
         self.machine: Machine = machine or SystemMachine()
         self.clock = self.machine.clock
@@ -75,7 +79,7 @@ class Gateway:
             open_journal=lambda state, recovered: self.machine.open_journal(self.config, state, recovered),
             open_adapter=self._adapter,
         )  # fmt: skip
-        shard = self.shard = Shard(self.config, ports, self._keys())
+        shard = self.shard = Shard(self.config, ports, self._keys(), self.core)
         shard.start()
         await self._begun(shard)
         self.feeds = [self._feed(options) for options in self.config.feeds]

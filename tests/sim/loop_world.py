@@ -22,9 +22,11 @@ import structlog
 from gateway import boot, plants
 from gateway.app import Gateway
 from gateway.config import Config, load
+from gateway.core import COMPILED, Core
 from gateway.journal.errors import JournalCorrupt, JournalError
 from gateway.shard import Shard
 from tests.sim import checkers
+from tests.sim.cores import core_named
 from tests.sim.disk import PowerLost
 from tests.sim.faults import Faults
 from tests.sim.history import Act, History
@@ -136,8 +138,10 @@ class LoopWorld:
     """Everything of one run. order: of ready callbacks, "fifo" as in life or "shuffle"."""
 
     def __init__(
-        self, seed: int, wanted: Mapping[str, float | bool] | None, orders: int, *, order: str = "fifo"
+        self, seed: int, wanted: Mapping[str, float | bool] | None, orders: int, *, order: str = "fifo",
+        core: Core = COMPILED,
     ) -> None:  # fmt: skip
+        self.core = core
         self.kernel = Kernel(seed)
         self.faults = Faults(self.kernel, wanted)
         self.draw = self.kernel.rng("loop world")
@@ -239,7 +243,7 @@ class LoopWorld:
         self.loop = loop = self.process("gateway", self.clock)
         self.machine = SimMachine(loop, self.clock, self.disk, self._note_run)
         gateway = self.gateway = loop.inside(
-            lambda: Gateway(self._config(), environ={"SECRET": SECRET.decode()}, machine=self.machine)
+            lambda: Gateway(self._config(), environ={"SECRET": SECRET.decode()}, machine=self.machine, core=self.core)
         )
 
         async def start() -> None:
@@ -457,14 +461,12 @@ def run_loop(
     core: str = "compiled", order: str = "fifo",
 ) -> Outcome:  # fmt: skip
     """One run of the loop tier, a pure function of its arguments and the build."""
-    if core != "compiled":
-        raise ValueError("the loop tier runs the compiled core alone")
     structlog.configure(processors=[_drop], cache_logger_on_first_use=False)
     if plant:
         plants.turn_on(plant)
     gc.disable()
     try:
-        return _run(LoopWorld(seed, faults, ORDERS if orders is None else orders, order=order))
+        return _run(LoopWorld(seed, faults, ORDERS if orders is None else orders, order=order, core=core_named(core)))
     finally:
         gc.enable()
         plants.watch(None)

@@ -22,6 +22,11 @@ def test_a_seed_keeps_every_promise(seed: int) -> None:
     assert outcome.orders
 
 
+def test_a_seed_gives_the_same_trace_on_the_readable_core() -> None:
+    for seed in (3, 16):
+        assert run_loop(seed, core="readable").digest == run_loop(seed).digest, seed
+
+
 def test_a_world_without_faults_takes_every_order() -> None:
     outcome = run_loop(1, faults={})
     assert outcome.violation is None, outcome.violation

@@ -39,6 +39,7 @@ from hotpath.enums import HaltLevel, HaltScope
 from risk.halts import HaltRefused
 from tests.sim.checkers import Judge
 from tests.sim.clients import Client
+from tests.sim.cores import core_named
 from tests.sim.disk import DiskFaults, SimDisk
 from tests.sim.faults import Faults
 from tests.sim.history import Act, History
@@ -296,7 +297,7 @@ def run_core(
 ) -> Outcome:  # fmt: skip
     """One seed from start to end. Raises FaultError, NoSuchPlant; what the product does wrong is the violation."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(CRITICAL))
-    world = World(seed, faults=faults, orders=orders, core=_core(core))
+    world = World(seed, faults=faults, orders=orders, core=core_named(core))
     outcome = Outcome(seed, "core", options=dict(world.faults.strengths))
     if plant:
         plants.turn_on(plant)
@@ -324,11 +325,3 @@ def run_core(
     outcome.injected = world.faults.injected + Counter(world.disk.strikes())
     outcome.reached = world.reached + world.transitions.reached
     return outcome
-
-
-def _core(name: str) -> Core:
-    if name == "readable":
-        from gateway.core.ref import READABLE  # slow to import, and only some runs ask for it
-
-        return READABLE
-    return COMPILED
