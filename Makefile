@@ -7,7 +7,7 @@ SEEDS ?= 1000
 FROM ?= 0
 TIER ?= core
 
-.PHONY: help setup run test test-all lint format bench bench-peers accept sim sim-plants check-build wheel clean
+.PHONY: help setup run test test-all lint format bench bench-peers accept replays sim sim-plants check-build wheel clean
 
 help:
 	@echo "make run               set up, build, and run the main job (backstay demo ARGS=...)"
@@ -15,6 +15,7 @@ help:
 	@echo "make lint              ruff, mypy --strict, import-linter;  make format rewrites"
 	@echo "make bench             the latency and throughput bars; make bench-peers runs them beside other engines"
 	@echo "make accept [R=3.6]    acceptance scenarios, all or of one requirement"
+	@echo "make replays           recorded sessions with 100,000 stops against an independent reference"
 	@echo "make sim SEEDS=n [FROM=k] [TIER=core|loop]   the simulator over all cores (docs/reliability.md); ARGS=--help"
 	@echo "make sim-plants        each planted bug, on a build that has them, must be noticed by the right invariant"
 	@echo "make check-build       unit and property tests on the build with bounds and overflow checks"
@@ -51,6 +52,9 @@ bench-peers:
 
 accept: setup
 	@$(PY) -m tests.accept $(R) $(ARGS)
+
+replays: setup
+	@$(PY) -m pytest -q -s tests/replay $(ARGS)
 
 sim: setup
 	@$(PY) -m tests.sim --tier $(TIER) --seeds $(SEEDS) --from $(FROM) $(ARGS)

@@ -12,8 +12,9 @@ from typing import Any
 import msgspec
 
 from benchmarks.figures import Figure, Outcome
+from benchmarks.peers import Ours
 from benchmarks.scale import Scale
-from benchmarks.test_bench_triggers import bars_of_the_trigger_index
+from benchmarks.trigger_bars import bars_of_the_trigger_index
 
 PART = "micro"
 HERE = Path(__file__).parent
@@ -38,8 +39,21 @@ async def run(scale: Scale, outcome: Outcome) -> None:
         outcome.figures.append(
             Figure(PART, words if is_time else name, value, "ns" if is_time else unit.strip(), bar=bar)
         )
+    bursts(scale, outcome)
     for bench in await benches(scale):
         outcome.figures.append(figure(bench))
+
+
+def bursts(scale: Scale, outcome: Outcome) -> None:
+    """Stops that one tick fires: from the frame until the broker's acceptance of each is applied, in process."""
+    others, counts = (2_000, (10, 100)) if scale.is_quick else (100_000, (1, 1_000, 10_000))
+    core = Ours(orders=others + sum(counts))
+    core.arm(others + sum(counts))
+    for count in counts:
+        spent = core.fire(count)
+        words = f"{count:,} stops fire on one tick, {others:,} others rest, each"
+        note = f"first {spent[0] / 1_000:,.1f} us, last {spent[-1] / 1_000:,.0f} us"
+        outcome.figures.append(Figure(PART, words, spent[-1] / count / 1_000, note=note))
 
 
 async def benches(scale: Scale) -> list[dict[str, Any]]:

@@ -59,8 +59,8 @@ class Engine(Protocol):
 class Ours:
     """The core, with a broker that accepts at once; records are made and thrown away."""
 
-    def __init__(self) -> None:
-        self.state = State(shard=0, orders=100_000, accounts=1, instruments=1)
+    def __init__(self, orders: int = 100_000) -> None:
+        self.state = State(shard=0, orders=orders, accounts=1, instruments=1)
         self.intake, self.reports = Intake(self.state), Reports(self.state)
         world = World(self.state)
         world.start_epoch(1, bytes(16), WALL_NS)
@@ -141,18 +141,25 @@ class Ours:
             spent.append(perf_counter_ns() - begin)
         return spent
 
-    def fire_highest(self) -> int:
-        """A tick that fires exactly one stop: nanoseconds until the broker has it."""
-        self.highest_e9 = (self.highest_e9 or BID_E9 - E9) - STEP_E9
-        frame = self._quote(self.highest_e9)
+    def fire(self, count: int) -> list[int]:
+        """A tick that fires exactly the next `count` stops: nanoseconds from it until the broker has each."""
+        self.highest_e9 = (self.highest_e9 or BID_E9 - E9) - count * STEP_E9
+        frame, spent = self._quote(self.highest_e9), []
         begin = perf_counter_ns()
         fired = self.watch.feed_frame(frame, self.mono_ns, WALL_NS)
-        self._hand_over(self.watch.take_fired(1)[0])
-        spent = perf_counter_ns() - begin
-        if fired != 1:
-            raise ValueError(f"{fired} stops fired")
-        self._throw_away()
+        while fired:
+            for order in self.watch.take_fired(fired):
+                self._hand_over(order)
+                spent.append(perf_counter_ns() - begin)
+            self._throw_away()
+            fired = self.watch.drain(self.mono_ns, WALL_NS)
+        if len(spent) != count:
+            raise ValueError(f"{len(spent)} stops fired instead of {count}")
         return spent
+
+    def fire_highest(self) -> int:
+        """A tick that fires exactly one stop: nanoseconds until the broker has it."""
+        return self.fire(1)[0]
 
 
 def grow(add: Callable[[int], list[int]], have: Callable[[], int], want: int) -> bool:

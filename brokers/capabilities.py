@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
-from hotpath.enums import OrdType, Tif
+from hotpath.enums import OrdType, PriceSource, Tif
 
 
 class DedupClass(IntEnum):
@@ -19,11 +19,32 @@ class DedupClass(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateBudget:
-    """Messages that one link may send; the reserve is for cancels and protective orders and is never lent."""
+    """Messages that one link may send: orders, cancels, replaces and questions. Whoever sends keeps to it.
 
-    messages_per_s: int
-    burst: int
-    reserved_burst: int
+    messages_per_s: 0 for a broker that declares none. burst: how many may leave at once after a rest.
+    reserved_burst: the part of the burst that is never lent: half of it, rounded up, is for protective exits alone,
+    the other half for them and for cancels.
+    """
+
+    messages_per_s: int = 0
+    burst: int = 0
+    reserved_burst: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NativeStops:
+    """Stops that the broker holds and fires by its own market.
+
+    has_limit: a fired one may become a limit order. has_trail: the trigger of one that becomes a market order may
+    follow the price, by an amount or by basis points, and is where it was after a restart of the broker.
+    sell_source, buy_source: the price of its market that fires them.
+    A replace changes trigger, limit and quantity in one step while it is held.
+    """
+
+    has_limit: bool
+    has_trail: bool
+    sell_source: PriceSource
+    buy_source: PriceSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +62,11 @@ class Capabilities:
     ord_types: frozenset[OrdType]
     has_native_replace: bool
     replace_changes_id: bool
-    has_native_stop: bool
+    native_stops: NativeStops | None = None
     has_query_by_id: bool
     dedup: DedupClass
     dedup_window_ns: int = 0
     horizon_ns: int = 0
     reserves_position: bool = False
     max_broker_id_chars: int = 20
-    budget: RateBudget
+    budget: RateBudget = RateBudget()

@@ -4,8 +4,10 @@ The adapter reports; the engine decides (docs/venue.md shows one adapter whole).
 
 * `submit`, `cancel`, `replace` and `query` are synchronous: the native bytes are in the kernel when they return True.
   `submit` takes a run of orders and returns how many of them, from the first on, were handed over: one write for all.
-  False means that no byte left (link down, rate budget spent, kernel buffer full): the caller keeps the ticket, and
+  False means that no byte left (link down, kernel buffer full): the caller keeps the ticket, and
   `ReportSink.on_writable` or `on_link` tells when to try again. There is no third outcome and no exception.
+* The adapter declares the broker's message rate (`Capabilities.budget`); the caller keeps to it (gateway/egress.py).
+  A refusal for the rate all the same has the reason THROTTLED: the message was not taken, its id is unused as before.
 * True is not an acknowledgement. Only a report about that id is the broker's word.
 * A report may come twice, late, out of order or never. The adapter does not repair that: it decodes.
 * After `on_link(up=False)` everything that was handed over and not answered is in doubt; the adapter never resends.
@@ -25,7 +27,10 @@ from hotpath.ticket import Ticket
 
 
 class RejectReason(StrEnum):
-    """Canonical reason of a refusal (brokers.md, section 6.4); the broker's own code and text travel beside it."""
+    """Canonical reason of a refusal (brokers.md, section 6.4); the broker's own code and text travel beside it.
+
+    THROTTLED: for the rate of messages alone, and nothing else came of it: the same message may be sent again.
+    """
 
     FUNDS = "funds"
     PRICE = "price"
@@ -78,6 +83,12 @@ class ReportTradeCanceled(Report, frozen=True, gc=False, kw_only=True):
     cum_qty_e9: int
 
 
+class ReportTriggered(Report, frozen=True, gc=False, kw_only=True):
+    """A stop that the broker held has fired, by `trigger_px_e9` of its own market; 0 when it does not tell."""
+
+    trigger_px_e9: int
+
+
 class ReportCanceled(Report, frozen=True, gc=False, kw_only=True):
     """Canceled, asked for or not; `cum_qty_e9` may be ahead of the trades seen (the rest is owed)."""
 
@@ -99,10 +110,14 @@ class ReportRejected(Report, frozen=True, gc=False, kw_only=True):
 
 
 class ReportReplaced(Report, frozen=True, gc=False, kw_only=True):
-    """Terms in force at the broker, under revision `rev`; unasked for when the broker changed them by itself."""
+    """Terms in force at the broker, under revision `rev`; unasked for when the broker changed them by itself.
+
+    stop_px_e9: trigger of a stop that the broker holds, 0 for any other order.
+    """
 
     order_qty_e9: int
     px_e9: int
+    stop_px_e9: int = 0
     cum_qty_e9: int
     leaves_qty_e9: int
 
@@ -117,6 +132,14 @@ class ReportReplaceRejected(Report, frozen=True, gc=False, kw_only=True):
 
 class ReportCancelRejected(Report, frozen=True, gc=False, kw_only=True):
     """UNKNOWN_ORDER: no such order there. TOO_LATE: it is done already."""
+
+    reason: RejectReason
+    code: str
+    text: str
+
+
+class ReportQueryRejected(Report, frozen=True, gc=False, kw_only=True):
+    """The broker did not look: nothing is known of the order by this."""
 
     reason: RejectReason
     code: str
@@ -138,13 +161,15 @@ class ReportState(Report, frozen=True, gc=False, kw_only=True):
     """The answer to a query. `found=False` proves absence only after `Capabilities.horizon_ns` since the hand-off.
 
     When found, `rev` is the revision in force at the broker and `executions` holds all of the order's executions.
-    `status` is NONE when the broker used a word that the adapter does not know.
+    `status` is NONE when the broker used a word that the adapter does not know. A stop that it holds is NEW with its
+    `stop_px_e9`; one that has fired has none any more.
     """
 
     found: bool
     status: OrdStatus = OrdStatus.NONE
     order_qty_e9: int = 0
     px_e9: int = 0
+    stop_px_e9: int = 0
     cum_qty_e9: int = 0
     leaves_qty_e9: int = 0
     avg_px_e9: int = 0

@@ -1,4 +1,4 @@
-"""A link's message budget: a token bucket whose last part is kept for cancels and protective orders."""
+"""A link's message rate: a token bucket, of which callers leave a part untouched by their rank."""
 from libc.stdint cimport int64_t
 
 cdef int64_t SECOND_NS = 1000000000
@@ -7,15 +7,16 @@ cdef int64_t SECOND_NS = 1000000000
 cdef class TokenBucket:
     """Credit in nanoseconds of refill, so that no fraction of a token is lost. Bound: `burst`.
 
+    It starts empty: what the process before this one has sent, the broker still counts.
+
     Args:
-        budget: a `RateBudget`. mono_ns: the monotonic clock.
+        budget: a `RateBudget` with a rate. mono_ns: the monotonic clock.
 
     Raises ValueError when the budget leaves no room for entries.
     """
 
     cdef int64_t token_ns
     cdef int64_t full_ns
-    cdef int64_t reserve_ns
     cdef int64_t credit_ns
     cdef int64_t stamp_ns
     cdef object mono_ns
@@ -23,28 +24,29 @@ cdef class TokenBucket:
     def __init__(self, budget, mono_ns):
         if not 0 <= budget.reserved_burst < budget.burst or budget.messages_per_s < 1:
             raise ValueError(f"budget leaves no room for entries: {budget}")
-        self.token_ns = SECOND_NS // <int64_t>budget.messages_per_s
+        self.token_ns = -(-SECOND_NS // <int64_t>budget.messages_per_s)      # rounded up: never faster than declared
         self.full_ns = self.token_ns * <int64_t>budget.burst
-        self.reserve_ns = self.token_ns * <int64_t>budget.reserved_burst
         self.mono_ns = mono_ns
-        self.credit_ns = self.full_ns
+        self.credit_ns = 0
         self.stamp_ns = mono_ns()
 
-    def take(self, *, bint is_reserved) -> bool:
-        """Spend one message; entries (`is_reserved` False) cannot touch the reserve."""
+    def has(self, int64_t count, *, int64_t spare) -> bool:
+        """Whether so many messages may leave now and `spare` tokens would still be there after them."""
         cdef int64_t now_ns = self.mono_ns()
         cdef int64_t gained = now_ns - self.stamp_ns
         self.credit_ns = self.full_ns if gained >= self.full_ns - self.credit_ns else self.credit_ns + gained
         self.stamp_ns = now_ns
-        if self.credit_ns < self.token_ns + (0 if is_reserved else self.reserve_ns):
-            return False
-        self.credit_ns -= self.token_ns
-        return True
+        return self.credit_ns >= self.token_ns * (count + spare)
 
-    def give_back(self) -> None:
-        """Undo a `take` whose message did not leave."""
-        self.credit_ns += self.token_ns
+    def spend(self, int64_t count) -> None:
+        """So many messages have left, for which `has` said yes."""
+        self.credit_ns -= self.token_ns * count
 
-    def wait_ns(self, *, bint is_reserved) -> int:
-        """How long after the last `take` until the next one of this kind passes."""
-        return max(0, self.token_ns + (0 if is_reserved else self.reserve_ns) - self.credit_ns)
+    def empty(self) -> None:
+        """The broker has refused a message for its rate: it counts more than we did."""
+        self.credit_ns = 0
+        self.stamp_ns = self.mono_ns()
+
+    def wait_ns(self, *, int64_t spare) -> int:
+        """How long after the last `has` until one message may leave beside so many spare tokens."""
+        return max(0, self.token_ns * (1 + spare) - self.credit_ns)

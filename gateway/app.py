@@ -11,6 +11,7 @@ import msgspec
 import structlog
 import uvloop
 
+from brokers.capabilities import RateBudget
 from brokers.ports import ReportSink
 from brokers.sim.link import SimAdapter, SimLinkConfig
 from gateway.config import Config
@@ -82,7 +83,7 @@ class Gateway:
         shard = self.shard = Shard(self.config, ports, self._keys(), self.core)
         shard.start()
         await self._begun(shard)
-        self.feeds = [self._feed(options) for options in self.config.feeds]
+        self.feeds = [self._feed(number, options) for number, options in enumerate(self.config.feeds)]
         await self.adapter.open()
         for feed in self.feeds:
             await feed.open()
@@ -144,6 +145,9 @@ class Gateway:
             host=host if scheme == "tcp" else "127.0.0.1", port=int(port) if scheme == "tcp" else 0,
             unix=place if scheme == "unix" else "", key=options.key, secret=secret.hex(),
             shard=state.shard, history=state.history_text(), horizon_ms=options.horizon_ms,
+            budget=RateBudget(
+                messages_per_s=options.messages_per_s, burst=options.burst, reserved_burst=options.reserved_burst
+            ),
         )  # fmt: skip
         clock = self.clock
         self.adapter = SimAdapter(
@@ -151,13 +155,13 @@ class Gateway:
         )  # fmt: skip
         return self.adapter
 
-    def _feed(self, options: FeedOptions) -> BinanceFeed:
+    def _feed(self, number: int, options: FeedOptions) -> BinanceFeed:
         items = {item.symbol: item.feed_name for item in self.config.instruments}
         names = [items[symbol] for symbol in self.shard.feed_symbols(options.name)]
         return BinanceFeed(
             stream_url(options.url, names), self.shard.engine.on_feed_frame,
             lambda up, cause: self.shard.on_feed(options.name, up, cause),
-            mono_ns=self.clock.mono_ns, rng=self.machine.rng(), idle_ms=options.idle_ms,
+            number=number, mono_ns=self.clock.mono_ns, rng=self.machine.rng(), idle_ms=options.idle_ms,
         )  # fmt: skip
 
     # --- loop --------------------------------------------------------------------------------------------------------

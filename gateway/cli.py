@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import typer
 
-from gateway.commands import demo, journal, keys, kill, orders, processes
+from gateway.commands import demo, explain, journal, keys, kill, orders, processes
 from gateway.commands.answer import BROKEN, REFUSED, USAGE, errors, say_json
 from gateway.errors import CannotStart, ConfigError, GatewayError
 from gateway.journal.errors import JournalCorrupt
@@ -24,6 +24,7 @@ app.command("demo")(demo.demo)
 app.command("check-config")(processes.check_config)
 app.add_typer(journal.app, name="journal")
 app.add_typer(orders.app, name="order")
+app.command("explain")(explain.explain)
 app.add_typer(kill.app, name="kill")
 app.add_typer(keys.app, name="keys")
 

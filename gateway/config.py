@@ -8,6 +8,7 @@ import difflib
 import ipaddress
 import itertools
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
@@ -17,6 +18,7 @@ import msgspec
 
 from gateway.errors import ConfigError
 from gateway.options import FORMS, Config, KeyOptions, Section, e9
+from hotpath.feeds import FEEDS_MAX
 from risk.limits import LimitsInvalid
 
 ENV_PREFIX = "BACKSTAY__"
@@ -221,6 +223,7 @@ def _names_are_single(config: Config) -> Iterator[str]:
         "instruments.symbol": [entry.symbol for entry in config.instruments],
         "instruments.feed_symbol": [entry.feed_name for entry in config.instruments],
         "accounts.name": [entry.name for entry in config.accounts],
+        "policies.name": [entry.name for entry in config.policies],
         "keys.name": [entry.name for entry in config.keys],
         "feeds.name": [entry.name for entry in config.feeds],
     }
@@ -314,12 +317,30 @@ def _limits_hold(config: Config) -> Iterator[str]:
             yield from (f"accounts.{account.name}.limits.{line}" for line in error.problems)
 
 
+def _policies_hold(config: Config) -> Iterator[str]:
+    names = {policy.name for policy in config.policies}
+    symbols = [item.symbol for item in config.instruments]
+    for account in config.accounts:
+        if account.policy and account.policy not in names:
+            yield f"accounts.{account.name}.policy: no policy {account.policy!r}"
+    for policy in config.policies:
+        where = f"policies.{policy.name}.on_feed_loss"
+        if policy.on_feed_loss == "broker":
+            yield f"{where}: no broker can hold stops yet; choose alert, second_feed or flatten"
+        if policy.on_feed_loss == "second_feed":
+            feeds = Counter(name for feed in config.feeds for name in feed.symbols or symbols)
+            if few := [symbol for symbol in symbols if feeds[symbol] < 2]:
+                yield f"{where}: second_feed needs two feeds of each instrument, not one or none of {', '.join(few)}"
+
+
 def _venue_can_run(config: Config) -> Iterator[str]:
     if config.venue.market == "replay" and not config.venue.replay_file:
         yield "venue.replay_file: is required when venue.market is replay"
     sim = config.broker.sim
     if sim.secret_env and sim.secret_file not in ("", type(sim)().secret_file):
         yield "broker.sim.secret_file: name either secret_env or secret_file"
+    if sim.messages_per_s and sim.reserved_burst >= sim.burst:
+        yield f"broker.sim.reserved_burst: must be below burst {sim.burst}: the rest is for all other orders"
 
 
 def _bounds_rise(config: Config) -> Iterator[str]:
@@ -328,7 +349,13 @@ def _bounds_rise(config: Config) -> Iterator[str]:
         yield "metrics.bounds_us: must rise"
 
 
+def _feeds_are_few(config: Config) -> Iterator[str]:
+    if len(config.feeds) > FEEDS_MAX:
+        yield f"feeds: {len(config.feeds)} of them, at most {FEEDS_MAX}: let one feed price several instruments"
+
+
 RULES: tuple[Callable[[Config], Iterator[str]], ...] = (
+    _feeds_are_few,
     _names_are_single,
     _references_exist,
     _instruments_make_sense,
@@ -336,6 +363,7 @@ RULES: tuple[Callable[[Config], Iterator[str]], ...] = (
     _tables_are_large_enough,
     _addresses_differ,
     _limits_hold,
+    _policies_hold,
     _venue_can_run,
     _bounds_rise,
 )

@@ -143,7 +143,8 @@ written out.
 - **Secrets** are never in the file: an option names an environment variable or a file (mode 0600). A secret that
   begins with `hmac:` is the base64 after it, any other is taken as its UTF-8 bytes without the line's end.
 - **Decimals** are strings (`"0.01"`), at most nine digits after the point; money at most four. No option is a float.
-- A list (`[[instruments]]`, `[[accounts]]`, `[[keys]]`, `[[feeds]]`) in the file replaces the built-in list whole.
+- A list (`[[instruments]]`, `[[policies]]`, `[[accounts]]`, `[[keys]]`, `[[feeds]]`) in the file replaces the
+  built-in list whole.
 
 This page is made from `gateway/options.py` by `python -m gateway.config_doc`; a test holds it equal.
 """

@@ -17,8 +17,10 @@ import structlog
 from brokers.ports import Adapter, Report
 from gateway.clock import Clock
 from gateway.core import COMPILED, Core
-from gateway.core.state import Op, State
-from gateway.guard import Guard
+from gateway.core.recorder import Op
+from gateway.core.state import State
+from gateway.flatten import Flatten
+from gateway.guard import CHECK_NS, Guard
 from gateway.halts import Halts
 from gateway.journal.errors import JournalFull, JournalStopped
 from gateway.plants import PLANTED, is_on, reach, renamed
@@ -32,6 +34,7 @@ log = structlog.get_logger("engine")
 LAZY_NS = 1_000_000
 ROWS_AHEAD = 16_384  # order rows whose memory is committed before they are needed
 ROWS_A_TURN = 512
+TRAILS_A_TURN = 64  # trailing stops looked at, whose clients may have to be told
 SUSPECT_NS = 100_000_000  # how soon an end that waits for the broker's word is looked at again
 RELEASE_RUN = 16  # fired orders in one write: the first does not wait long for the last
 
@@ -66,10 +69,12 @@ class Engine:
         soon: Callable[[Callable[[], None]], object],
         read_frame: Callable[[int], bytes],
         answer_ns: int = 2_000_000_000,
+        oco_wait_ns: int = 250_000_000,
         core: Core = COMPILED,
     ) -> None:
         """is_durable: acknowledgements wait for the disk. later, soon: the loop's timer (ns) and its next turn.
 
+        oco_wait_ns: how long a fired order waits for the end of one that its group has at the broker.
         read_frame: the journal's whole frame at a position. core: the one that the state is of.
         """
         self.state = state
@@ -88,10 +93,10 @@ class Engine:
         self.watch = core.watch(state, self.parser)
         self.fanout = Fanout(state.names, state.gate.account_capacity)
         self.fanout.start(state.seq, [self.views.acct_seq(row) for row in range(len(state.account_names))])
-        self.router = Router(self, adapter, answer_ns)
+        self.router = Router(self, adapter, answer_ns, oco_wait_ns)
         self.halts = Halts(self)
         self.world = core.world(state)
-        self.guard = Guard(state, self.watch, self.views, self.world)
+        self.guard = Guard(state, self.watch, self.views, self.world, Flatten(self).close)
         self.is_admitting = True  # false: protect-only, nothing new is accepted
         self.is_backed_up = False  # the journal would not take what is recorded: entries are answered BUSY
         self.stop_cause = ""
@@ -102,10 +107,11 @@ class Engine:
             is_durable=is_durable and not (PLANTED and is_on("acknowledge_before_durable")), act=self.router.run,
         )  # fmt: skip
         self.on_status_change: Callable[[], None] = lambda: None
-        self.on_guard_change: Callable[[], None] = lambda: None
         self.on_journal_stopped: Callable[[], None] = lambda: None
         self._in_report_batch = False
         self._is_flush_due = False
+        self._relief_due_ns = 0
+        self._is_drain_due = False
         self._lazy_since_ns = 0  # age of the oldest record that waits for company
         self._durable_waits: deque[tuple[int, Callable[[], None]]] = deque()
 
@@ -114,6 +120,8 @@ class Engine:
     def flush(self) -> None:
         """Hand the turn's records to the journal; without durability, act on them at once."""
         self._lazy_since_ns = 0
+        for instrument in self.state.links.take_armed():  # the present price may fire what its parent has just armed
+            self.soon(lambda instrument=instrument: self.sweep(instrument))  # type: ignore[misc]
         if not self.is_admitting:
             self._flush_unwritten()
             return
@@ -225,14 +233,27 @@ class Engine:
 
     # --- market data -------------------------------------------------------------------------------------------------
 
-    def on_feed_frame(self, frame: bytes, mono_ns: int) -> None:
-        """One frame of a feed, at the moment of its receipt."""
-        fired = self.watch.feed_frame(frame, mono_ns, self.clock.wall_ns())
+    def on_feed_frame(self, frame: bytes, mono_ns: int, feed: int = 0) -> None:
+        """One frame of a feed (its number in the configuration), at the moment of its receipt."""
+        fired = self.watch.feed_frame(frame, mono_ns, self.clock.wall_ns(), feed)
         took_ns = self.clock.mono_ns() - mono_ns
-        if fired:
+        if fired < 0:
+            self.flush_later()
+        elif fired:
             self._release(mono_ns)  # first: what is only measured can wait
             self.stages.trigger.record(took_ns)
         self.stages.tick.record(took_ns)
+
+    def on_feed(self, feed: int, up: bool) -> None:
+        """A feed's connection was made, and its numbering begins anew, or was lost: others stand in for it."""
+        self._judge_again(self.state.quotes.set_up(feed, up, self.clock.mono_ns()))
+        self.flush()
+
+    def _judge_again(self, instruments: list[int]) -> None:
+        """Another feed's prices are in force there from now."""
+        for instrument in instruments:
+            reach("engine.feed_stands_in")
+            self.sweep(instrument)
 
     def _release(self, mono_ns: int) -> None:
         watch, router = self.watch, self.router
@@ -255,12 +276,13 @@ class Engine:
                 continue
             code = code_of(control).encode()
             self.reports.rejected(order, code, b"", b"refused when it fired", b"", self.clock.wall_ns())
-        if watch.has_backlog():
+        if watch.has_backlog() and not self._is_drain_due:
+            self._is_drain_due = True
             self.soon(self._drain)
         self.flush()
 
     def _is_told(self, order: int) -> bool:
-        """Whether the order's acceptance is durable."""
+        """Whether the order's acceptance is durable, and what its parent brought it since."""
         account, acct_seq = self.views.accepted(order)
         return bool(acct_seq <= self.fanout.heads[account])
 
@@ -276,9 +298,20 @@ class Engine:
 
     def _drain(self) -> None:
         """The next batch of a gap that fires more orders than one turn takes."""
+        self._is_drain_due = False
         mono_ns = self.clock.mono_ns()
         self.watch.drain(mono_ns, self.clock.wall_ns())
         self._release(mono_ns)
+
+    def set_session(self, instrument: int, *, is_open: bool | None = None, is_halted: bool | None = None) -> None:
+        """The session of an instrument begins or ends, its market is halted or resumes; None leaves it as it is."""
+        facts = self.state.quotes.snapshot(instrument)
+        now = bool(facts["is_open"]), bool(facts["is_halted"])
+        new = now[0] if is_open is None else is_open, now[1] if is_halted is None else is_halted
+        if new != now:
+            self.world.set_instrument(instrument, *new, bool(facts["is_restricted"]), self.clock.wall_ns())
+            self.watch.on_session(instrument, self.clock.mono_ns())
+            self.flush()
 
     def sweep(self, instrument: int) -> None:
         """Judge the present prices again: an order that may fire at once was just accepted."""
@@ -333,9 +366,15 @@ class Engine:
                 heapq.heappush(self.expiries, (row["expire_ns"], order))
             else:
                 self.reports.end_here(order, Reason.TIF_END, wall_ns)
+        if self.watch.confirm_due(mono_ns, wall_ns):
+            reach("engine.confirmed_by_time")
+            self._release(mono_ns)
         self.router.on_timer(wall_ns, mono_ns)
-        if self.guard.on_timer(wall_ns, mono_ns):
-            self.on_guard_change()
+        self.watch.tell_trails(wall_ns, TRAILS_A_TURN)
+        if mono_ns >= self._relief_due_ns:  # before the guard, which else would call blind what another feed prices
+            self._relief_due_ns = mono_ns + CHECK_NS
+            self._judge_again(self.state.quotes.relieve(mono_ns))
+        self.guard.on_timer(wall_ns, mono_ns)
         self.state.orders.commit_ahead(ROWS_AHEAD, ROWS_A_TURN)
         self.flush()
 
@@ -366,5 +405,6 @@ class Engine:
                     self.router.doubted[order] = self.clock.mono_ns()  # since the last life: nothing was sent later
                 if row["expire_ns"]:
                     heapq.heappush(self.expiries, (row["expire_ns"], order))
+        self.world.heal(self.clock.wall_ns())
         self.guard.start(self.clock.wall_ns(), self.clock.mono_ns(), last_wall_ns)
         self.flush()

@@ -59,7 +59,7 @@ class Halts:
         self.world.change_halt(change, self._index(halt))
         engine.flush()
         if change.action == HaltAction.LIFTED:
-            engine.router.on_writable()  # replaces that it held
+            engine.router.on_lifted()
             engine.on_status_change()
         return change.action == HaltAction.LIFTED
 

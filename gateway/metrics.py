@@ -49,6 +49,9 @@ class FeedReading:
     is_up: bool
     age_ns: int | None
     frames: int
+    is_stale: bool = False
+    lag_ns: int = 0  # of the last frame behind the venue's own time, by the clocks as they are; 0: it says none
+    leads: int = 0  # instruments whose data in force is its
     faults: Mapping[str, int] = field(default_factory=dict)  # malformed, crossed, backward, gap, unknown_symbol, ...
 
 
@@ -85,6 +88,8 @@ class Readings:
     journal: JournalReading
     sessions: Mapping[str, int]  # state: authenticated, waiting
     queues: Mapping[str, int]  # name: entries waiting
+    lines: Mapping[tuple[str, str], tuple[int, int]] = field(default_factory=dict)  # (broker, rank): orders, oldest ns
+    over_rate: Mapping[str, int] = field(default_factory=dict)  # broker: messages that it refused for their rate
     blind_instruments: int = 0  # with stops that nobody can judge now
     unpriced_instruments: int = 0  # without a fresh reference price: market orders are refused
     unguarded_ns: int = 0
@@ -122,6 +127,7 @@ class Metrics(Collector):
         yield from self._latencies(now)
         yield from _orders(now)
         yield from _market(now)
+        yield from _egress(now)
         yield from self._journal(now.journal)
         yield from _clients(now)
 
@@ -181,13 +187,19 @@ def _market(now: Readings) -> Iterator[Metric]:
     age = GaugeMetricFamily("backstay_feed_age_seconds", "Since the last sound frame; Inf: none yet.", labels=["feed"])
     frames = CounterMetricFamily("backstay_feed_frames", "Frames received.", labels=["feed"])
     faults = CounterMetricFamily("backstay_feed_faults", "Frames that fired nothing.", labels=["feed", "kind"])
+    stale = GaugeMetricFamily("backstay_feed_stale", "1: connected and silent beyond its limit.", labels=["feed"])
+    lag = GaugeMetricFamily("backstay_feed_lag_seconds", "Venue's time to receipt, last frame.", labels=["feed"])
+    leads = GaugeMetricFamily("backstay_feed_leads", "Instruments whose data in force is the feed's.", labels=["feed"])
     for name, feed in now.feeds.items():
+        stale.add_metric([name], int(feed.is_stale))
+        lag.add_metric([name], feed.lag_ns / NS)
+        leads.add_metric([name], feed.leads)
         up.add_metric([name], int(feed.is_up))
         age.add_metric([name], float("inf") if feed.age_ns is None else feed.age_ns / NS)
         frames.add_metric([name], feed.frames)
         for kind, count in feed.faults.items():
             faults.add_metric([name, kind], count)
-    yield from (up, age, frames, faults)
+    yield from (up, stale, age, lag, leads, frames, faults)
     yield GaugeMetricFamily(
         "backstay_blind_instruments", "Instruments with resting stops and data beyond its limit.",
         value=now.blind_instruments,
@@ -203,6 +215,21 @@ def _market(now: Readings) -> Iterator[Metric]:
     yield _labelled(
         GaugeMetricFamily("backstay_link_up", "1: the broker link is logged in.", labels=["broker"]),
         [((broker,), int(is_up)) for broker, is_up in now.links.items()],
+    )
+
+
+def _egress(now: Readings) -> Iterator[Metric]:
+    depth = GaugeMetricFamily("backstay_egress_depth", "Orders in line to the broker.", labels=["broker", "rank"])
+    oldest = GaugeMetricFamily(
+        "backstay_egress_oldest_seconds", "How long the oldest of them has waited.", labels=["broker", "rank"]
+    )
+    for labels, (count, age_ns) in now.lines.items():
+        depth.add_metric(labels, count)
+        oldest.add_metric(labels, age_ns / NS)
+    yield from (depth, oldest)
+    yield _labelled(
+        CounterMetricFamily("backstay_egress_refused", "Messages refused for their rate.", labels=["broker"]),
+        [((broker,), count) for broker, count in now.over_rate.items()],
     )
 
 

@@ -81,6 +81,15 @@ class GatewayOptions(Section, frozen=True):
     busy_poll_us: Annotated[
         int, about("How long the loop spins before it blocks; only for who owns a core.", "µs", ge=0, le=1_000_000)
     ] = 0
+    oco_wait_ms: Annotated[
+        int,
+        about(
+            "How long a fired order waits for the end of one that its `oco` group has at the broker.",
+            "ms",
+            ge=0,
+            le=10_000,
+        ),
+    ] = 250
 
     @property
     def audience(self) -> str:
@@ -220,6 +229,23 @@ AccountLimits = msgspec.defstruct(  # the limits are defined in risk.limits; thi
 )  # fmt: skip
 
 
+class PolicyOptions(Section, frozen=True):
+    """One protection policy: what is done for accounts that name it when their stops cannot do their work."""
+
+    name: Annotated[str, about("Name, as accounts use it.", pattern=NAME)] = "default"
+    on_feed_loss: Annotated[
+        Literal["alert", "second_feed", "flatten", "broker"],
+        about(
+            "When an instrument with resting stops is blind. `alert`: say so and wait. `second_feed`: the same, and a"
+            " configuration in which one feed alone prices an instrument is refused. `flatten`: close the position."
+            " `broker` (hand the stops over) is refused: no stop can be placed there yet."
+        ),
+    ] = "alert"
+    flatten_after_ms: Annotated[
+        int, about("How long the instrument stays blind before `flatten` acts.", "ms", ge=0, le=86_400_000)
+    ] = 10_000
+
+
 class AccountOptions(Section, frozen=True):
     """One account."""
 
@@ -229,11 +255,16 @@ class AccountOptions(Section, frozen=True):
     ] = ""
     cash: Annotated[str, about("Cash when the journal begins; later the journal knows.", "money", pattern=MONEY)] = "0"
     broker: Annotated[Literal["sim"], about("Where its orders go.")] = "sim"
+    policy: Annotated[str, about("Its protection policy, by name. Empty: the defaults of `[[policies]]`.")] = ""
     limits: AccountLimits | None = None  # type: ignore[valid-type]
 
     def fixed_limits(self) -> FixedLimits | None:
         """The limits in the core's units; None when the account has none. Raises LimitsInvalid."""
         return None if self.limits is None else FixedLimits.parse(msgspec.to_builtins(self.limits))
+
+    def policy_of(self, policies: tuple[PolicyOptions, ...]) -> PolicyOptions:
+        """Its policy among those; the defaults when it names none."""
+        return next((policy for policy in policies if self.policy and policy.name == self.policy), PolicyOptions())
 
 
 class KeyOptions(Section, frozen=True):
@@ -262,6 +293,17 @@ class FeedOptions(Section, frozen=True):
         "ws://127.0.0.1:8711/stream?streams="
     )
     symbols: Annotated[tuple[str, ...], about("Instruments that it prices; empty is all.")] = ()
+    market: Annotated[
+        str,
+        about(
+            "Feeds of one market carry the same prices with the venue's own times and numbers: the newest counts."
+            " Empty: a market of its own, of which one leads and the others stand in."
+        ),
+    ] = ""
+    stale_ms: Annotated[
+        int,
+        about("Silence after which a connected feed is stale: state, log and metric say so.", "ms", ge=10, le=600_000),
+    ] = 2_000
     idle_ms: Annotated[
         int, about("Silence after which the feed counts as down and is reconnected.", "ms", ge=100, le=600_000)
     ] = 10_000
@@ -286,6 +328,17 @@ class SimBrokerOptions(Section, frozen=True):
             le=600_000,
         ),
     ] = 0
+    messages_per_s: Annotated[
+        int,
+        about("Messages that the venue takes, never passed: say a little less than it allows. 0: no rate.", "1/s",
+              ge=0, le=1_000_000),
+    ] = 0  # fmt: skip
+    burst: Annotated[int, about("How many of them at once after a rest.", "messages", ge=1, le=1_000_000)] = 50
+    reserved_burst: Annotated[
+        int,
+        about("Part of the burst for protective exits; half of it, rounded down, serves cancels as well.", "messages",
+              ge=0, le=1_000_000),
+    ] = 10  # fmt: skip
 
 
 class BrokerOptions(Section, frozen=True):
@@ -370,6 +423,7 @@ class Config(Section, frozen=True):
     limits: Limits = Limits()
     capacity: CapacityOptions = CapacityOptions()
     instruments: tuple[InstrumentOptions, ...] = DEFAULT_INSTRUMENTS
+    policies: tuple[PolicyOptions, ...] = (PolicyOptions(),)
     accounts: tuple[AccountOptions, ...] = DEFAULT_ACCOUNTS
     keys: tuple[KeyOptions, ...] = DEFAULT_KEYS
     feeds: tuple[FeedOptions, ...] = (FeedOptions(),)

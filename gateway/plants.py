@@ -24,6 +24,9 @@ IN_PYTHON: Final[Sequence[str]] = (
     "forget_what_is_in_doubt",
     "skip_seq_on_resume",
     "read_real_clock",
+    "exits_wait_their_turn",
+    "spend_no_tokens",
+    "leave_beside_a_sibling",
 )
 PLANTED: Final[bool] = bool(COMPILED)
 

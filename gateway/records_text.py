@@ -11,6 +11,8 @@ from typing import Any, Self
 import msgspec
 
 from gateway.boot import EventReader
+from gateway.contracts.notices import Explained
+from gateway.explain import ORDER_KINDS, explained, tell
 from gateway.journal.verify import DumpedRecord, dump
 from hotpath.records import Kind
 from hotpath.wire import Renderer
@@ -49,6 +51,17 @@ class RecordTexts:
         for record in dump(self._folder, self._payload, last_seq=last_seq):
             if record.seq >= first_seq:
                 yield self._text(record)
+
+    def explained(self, account: str, cl_ord_id: str) -> Explained | None:
+        """What became of an order of this name; None where the journal has none. Reads the journal to its end."""
+        name, told = cl_ord_id.encode(), []
+        for record in dump(self._folder, self._payload):
+            if record.kind not in ORDER_KINDS or name not in record.payload:  # type: ignore[operator]
+                continue
+            event, check = tell(self._frames.read(record.position), self._names.render_frame)
+            if event["account"] == account and event["cl_ord_id"] == cl_ord_id:
+                told.append((event, check))
+        return explained(told, is_whole=True) if told else None
 
     def _payload(self, kind: int, version: int, payload: memoryview) -> bytes:
         data = bytes(payload)

@@ -1,8 +1,7 @@
-"""Orders to the broker and its words back: the line that waits for a link, the doubts, and what settles them.
+"""Orders to the broker and its words back: what goes out, the doubts, and what settles them.
 
 At most once: an order leaves under its one id; after any doubt the broker is asked before anything is sent again
-(architecture, rule 4). While the link is down, orders wait in three lines: cancels, protective orders, entries. They
-leave in that order, entries after the whole risk chain has been run again.
+(architecture, rule 4). What cannot leave now waits in the lines of `gateway.egress`.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from brokers.ports import (
     ReportCancelRejected,
     ReportExpired,
     ReportNew,
+    ReportQueryRejected,
     ReportRejected,
     ReportReplaced,
     ReportReplaceRejected,
@@ -29,10 +29,13 @@ from brokers.ports import (
     ReportTrade,
     ReportTradeCanceled,
 )
-from gateway.core.state import Op
+from gateway.core.recorder import Op
+from gateway.egress import Egress, Turn, wait_ns
+from gateway.overrate import OverRate
 from gateway.plants import PLANTED, is_on, reach, renamed, sometimes, under_new_ids
+from gateway.siblings import Siblings
 from gateway.unheard import Unheard
-from hotpath.enums import OrdStatus, Pending, Reason, Stage
+from hotpath.enums import OrdStatus, Pending, Rank, Reason, Stage
 from hotpath.ticket import Ticket
 from recon.resolve import Step, resolve
 from risk.catalogue import code_of
@@ -43,35 +46,28 @@ if TYPE_CHECKING:
 PATIENCE_MAX = 5  # a question without an answer is repeated after 1, 2, 4, ... 32 times the answer time
 WORKING = (OrdStatus.NEW, OrdStatus.PARTIALLY_FILLED)
 WORKED = (OrdStatus.PENDING_NEW, *WORKING)
+QUEUED = (OrdStatus.PENDING_NEW, Stage.QUEUED)
 COUNTING = (ReportTrade, ReportCanceled, ReportExpired, ReportTradeCanceled)  # they say what is filled
 LIQUIDITY = {b"M": 1, b"T": 2}
-FIRED_WAIT_NS = 1_000_000_000  # the least wait of an entry that fired: a full kernel buffer must not cost it
+ROUSE_NS = 100_000_000  # how often what is held back is looked at again
 NARROW_PPM = 50_000  # how often a simulation lets one question out at a time
 ASKING_MAX = 512  # questions under way at once: a hundred thousand stops are asked about without a stall
-
-
-def _wait_ns(row: Mapping[str, Any]) -> int:
-    """How long an entry may stay in line; -1 without an end."""
-    wait_ns = int(row["max_queue_ns"])
-    return max(wait_ns, FIRED_WAIT_NS) if row["triggered"] and wait_ns >= 0 else wait_ns
 
 
 class Router:
     """The one writer to one broker link. All calls on the loop thread; the engine flushes after each."""
 
-    def __init__(self, engine: Engine, adapter: Adapter, answer_ns: int) -> None:
-        """answer_ns: how long a sent order may stay without a word before it is in doubt."""
-        self.engine = engine
-        self.adapter = adapter
+    def __init__(self, engine: Engine, adapter: Adapter, answer_ns: int, oco_wait_ns: int) -> None:
+        """answer_ns: how long a sent order may stay without a word before it is in doubt. oco_wait_ns: `Siblings`."""
+        self.engine, self.adapter = engine, adapter
         self.answer_ns = answer_ns
         self.may_repeat = adapter.capabilities.dedup is DedupClass.ALWAYS  # no second order of a known id
         self.is_open = False  # link up and recovery done: the line moves
         self.since_ns = engine.clock.wall_ns()
         self.cause = "starting"
-        self.cancels: dict[int, None] = {}  # an ordered set: a doubt that ends takes from its middle
-        self.replaces: deque[int] = deque()
-        self.protective: deque[int] = deque()
-        self.entries: dict[int, None] = {}  # likewise: expiry takes from its middle
+        self.egress = Egress(engine, adapter.capabilities.budget, self._take_turn, self.on_writable)
+        self.in_line = self.egress.in_line  # with no rate and nobody in line, a fired stop costs two looks more
+        self.is_limited = adapter.capabilities.budget.messages_per_s > 0
         self.asking: dict[int, int] = {}  # order -> when it was asked, monotonic
         self.overdue: list[tuple[int, int, int]] = []  # heap of (monotonic, order, when it was asked)
         self.tries: dict[int, list[int]] = {}  # order -> when its questions without an answer were put, oldest first
@@ -79,12 +75,14 @@ class Router:
         self.unasked: dict[int, None] = {}
         self.suspects: Mapping[int, None] = engine.state.suspects  # asked about first; records alone change it
         self.unheard = Unheard(engine, answer_ns)
+        self.siblings = Siblings(engine, oco_wait_ns)
         self.deadlines: deque[tuple[int, int]] = deque()  # (monotonic, order) in the order of sending
-        self.queue_ends: list[tuple[int, int]] = []  # heap of (wall, order) of entries that wait
         self.answered: dict[int, int] = {}  # order -> when the broker gave its newest answer, its clock
         self.disputed: dict[int, int] = {}  # done here, worked there: order -> when the broker said so, its clock
         self.doubted: dict[int, int] = {}  # order -> since when it is in doubt, monotonic: no hand-over came later
         self.returned: set[int] = set()  # requeued: the risk chain runs again before they go
+        self.over_rate = OverRate(self)
+        self.rouse_ns = 0  # when held orders are looked at again, monotonic
         self.handed_ns: dict[int, int] = {}  # order without a word yet -> when it was handed over, monotonic
         self.submitted = 0
         self.in_doubt = 0
@@ -105,17 +103,20 @@ class Router:
             else:
                 self._replace(order)
         self.submit(run)
+        if self.in_line and self.is_open:
+            self.drain()
 
     def submit(self, orders: list[int]) -> None:
         """Hand orders over, or put them in line."""
         engine = self.engine
         before, mono = engine.clock.wall_ns(), engine.clock.mono_ns()
         tickets = []
+        is_clear = self.is_open and not self.in_line and (not self.is_limited or self.egress.may_pass(len(orders)))
         for order in orders:
             ticket = engine.reports.ready(order, mono)
             if ticket is None:
                 continue  # canceled while it waited
-            if order in self.returned or not self.is_open:
+            if order in self.returned or not is_clear or self.siblings.is_child(order):
                 self.returned.discard(order)
                 self._wait(order)
                 continue
@@ -129,19 +130,18 @@ class Router:
                 ticket = engine.reports.ticket(order, mono)
             if not ticket.protective and not engine.are_terms_told(order):
                 engine.state.submit_later(order)  # replaced a moment ago: a crash now would lose the terms
-            else:
+            elif not self.siblings.hold_back(order):
                 tickets.append(ticket)
         if tickets:
             for ticket in tickets[self._hand_over(tickets, before, mono) :]:
                 self._wait(ticket.order)
-        if self.is_open and (self.entries or self.protective):
+        if self.in_line and self.is_open:
             self.drain()
 
     def _hand_over(self, tickets: list[Ticket], before: int, mono: int) -> int:
         """How many of them left: their bytes are in the kernel, in one write."""
         count = self.adapter.submit(*(under_new_ids(tickets) if PLANTED else tickets))
-        after = self.engine.clock.wall_ns()
-        due = mono + self.answer_ns
+        after, due = self.engine.clock.wall_ns(), mono + self.answer_ns
         sent = self.engine.reports.sent
         for ticket in tickets if count == len(tickets) else tickets[:count]:
             order = ticket.order
@@ -154,6 +154,8 @@ class Router:
             for ticket in tickets[:count]:
                 self.doubted.pop(ticket.order, None)
         self.submitted += count
+        if self.is_limited:
+            self.egress.has_left(count)
         return count
 
     def _resend(self, orders: list[int]) -> None:
@@ -172,13 +174,7 @@ class Router:
         if order in self.suspects:  # in line it could be changed or ended here, and may be at the broker since before
             self.doubt_suspect(order)
             return
-        row = self.engine.views.order(order)
-        if row["reduce_only"]:
-            self.protective.append(order)
-            return
-        self.entries[order] = None
-        if (wait_ns := _wait_ns(row)) >= 0:
-            heapq.heappush(self.queue_ends, (row["live_ns"] + wait_ns, order))
+        self.egress.put_until(order, self.engine.views.order(order))
 
     def doubt_suspect(self, order: int) -> None:
         """It fired, cannot leave now, and may have left in the life before: only the broker's word may end it."""
@@ -192,31 +188,40 @@ class Router:
         status, stage, pending = self.engine.views.status(order)
         if status >= OrdStatus.FILLED or pending != Pending.PENDING_CANCEL:
             return
-        if not self.is_open or stage == Stage.IN_DOUBT or not self._send_cancel(order):
-            self.cancels[order] = None
+        is_clear = self.is_open and stage != Stage.IN_DOUBT and self.egress.may_pass(1)
+        if not is_clear or self._send_cancel(order) is not Turn.GONE:
+            self.egress.put(order)
 
-    def _send_cancel(self, order: int) -> bool:
+    def _send_cancel(self, order: int) -> Turn:
         mono = self.engine.clock.mono_ns()
         is_sent = self.adapter.cancel(self.engine.reports.ticket(order, mono))
-        if is_sent:
-            self.deadlines.append((mono + self.answer_ns, order))
-        return is_sent
+        return Turn.GONE if self._has_left(is_sent, order, mono) else Turn.BLOCKED
 
     def _replace(self, order: int) -> None:
         status, _, pending = self.engine.views.status(order)
         if status >= OrdStatus.FILLED or pending != Pending.PENDING_REPLACE:
             return
+        if not self.is_open or not self.egress.may_pass(1) or self._send_replace(order) is not Turn.GONE:
+            self.egress.put(order)
+
+    def _send_replace(self, order: int) -> Turn:
         mono = self.engine.clock.mono_ns()
-        ticket = self.engine.reports.ticket(order, mono, replace=True)
-        if not self.is_open or self.engine.intake.is_killed(order, mono) or not self.adapter.replace(ticket):
-            self.replaces.append(order)
-        else:
-            self.deadlines.append((mono + self.answer_ns, order))
+        if self.engine.intake.is_killed(order, mono):
+            return Turn.HELD
+        is_sent = self.adapter.replace(self.engine.reports.ticket(order, mono, replace=True))
+        return Turn.GONE if self._has_left(is_sent, order, mono) else Turn.BLOCKED
+
+    def _has_left(self, is_sent: bool, order: int, mono_ns: int) -> bool:
+        """A cancel or replace that left is answered by then, or doubted."""
+        if is_sent:
+            self.egress.has_left(1)
+            self.deadlines.append((mono_ns + self.answer_ns, order))
+        return is_sent
 
     @property
     def waiting(self) -> int:
         """Orders in line."""
-        return len(self.cancels) + len(self.replaces) + len(self.protective) + len(self.entries)
+        return len(self.egress)
 
     # --- the link ----------------------------------------------------------------------------------------------------
 
@@ -233,6 +238,7 @@ class Router:
         self.overdue.clear()
         self.unasked.clear()
         self.answered.clear()  # what was on the old link does not come by the new one
+        self.over_rate.link_changed()
         if PLANTED and up and is_on("new_id_after_restart"):
             self._resend(sorted(renamed))
         if up:
@@ -256,10 +262,11 @@ class Router:
         """Send the questions that window and rate budget let out; open the line when none is left."""
         mono = self.engine.clock.mono_ns()
         most = 1 if sometimes("router.narrow_window", NARROW_PPM) else ASKING_MAX
-        while self.unasked and len(self.asking) < most:
+        while self.unasked and len(self.asking) < most and self.egress.may_ask(self.is_open):
             order = next(iter(self.unasked))
             if not self.adapter.query(self.engine.reports.ticket(order, mono)):
                 return  # on_writable comes
+            self.egress.has_left(1)
             del self.unasked[order]
             self.asking[order] = mono
             tries = self.tries.setdefault(order, [])
@@ -271,8 +278,7 @@ class Router:
             self._open()
 
     def _open(self) -> None:
-        self.is_open = True
-        self.engine.intake.link_up = True
+        self.is_open = self.engine.intake.link_up = True
         self.engine.on_status_change()
         self.drain()
 
@@ -283,56 +289,59 @@ class Router:
             self.drain()
         self.engine.flush()
 
+    def on_lifted(self) -> None:
+        """A kill switch was lifted: replaces that it held may go."""
+        self.egress.rouse()
+        self.on_writable()
+
     def drain(self) -> None:
-        """Move the line: cancels, replaces, protective orders, entries."""
-        for order in list(self.cancels):
-            status, stage, pending = self.engine.views.status(order)
-            is_moot = status >= OrdStatus.FILLED or pending != Pending.PENDING_CANCEL
-            if not is_moot and stage == Stage.IN_DOUBT:
-                continue
-            if not is_moot and not self._send_cancel(order):
-                return
-            del self.cancels[order]
-        for _ in range(len(self.replaces)):
-            self._replace(self.replaces.popleft())
-        while self.protective:
-            if not self._release(self.protective[0]):
-                return
-            self.protective.popleft()
-        while self.entries:
-            order = next(iter(self.entries))
-            if not self._release(order):
-                return
-            del self.entries[order]
+        """Move the lines: exits, cancels, then questions, then reductions and new risk."""
+        if self.egress.move(Rank.EXITS, Rank.CANCELS):
+            if self.unasked:
+                self._ask()
+            self.egress.move(Rank.REDUCTIONS, Rank.ENTRIES)
+
+    def _take_turn(self, order: int) -> Turn:
+        """Its turn has come: send what its state asks for now."""
+        status, stage, pending = self.engine.views.status(order)
+        if status >= OrdStatus.FILLED:
+            return Turn.GONE
+        if (status, stage) == QUEUED:
+            return Turn.GONE if self._release(order) else Turn.BLOCKED
+        is_cancel = pending == Pending.PENDING_CANCEL
+        if is_cancel and stage == Stage.IN_DOUBT:
+            return Turn.HELD  # the broker's word about it comes first
+        is_told = self.engine.is_cancel_told(order) if is_cancel else self.engine.are_terms_told(order)
+        if pending == Pending.PENDING_NONE or (self.engine.is_admitting and not is_told):
+            return Turn.GONE  # it stood here for something before: the effect of what is asked now is still to come
+        return self._send_cancel(order) if is_cancel else self._send_replace(order)
 
     def _release(self, order: int) -> bool:
         """Let an order leave the line; what has not fired passes the whole risk chain again. False: it must stay."""
-        engine = self.engine
-        row = engine.views.order(order)
-        if row["ord_status"] != OrdStatus.PENDING_NEW or row["stage"] != Stage.QUEUED:
-            return True
+        engine, row = self.engine, self.engine.views.order(order)
         before, mono = engine.clock.wall_ns(), engine.clock.mono_ns()
         if 0 < row["expire_ns"] <= before:
             reach("router.expired_in_line")
             engine.reports.end_here(order, Reason.TIF_END, before)
             return True
-        if row["triggered"] and row["reduce_only"]:
-            if not engine.reports.fit(order, before):
-                reach("router.flat_in_line")
-                return True  # its position is gone
-        elif 0 <= _wait_ns(row) <= before - row["live_ns"]:
+        if row["reduce_only"] and (row["triggered"] or row["is_child"]) and not engine.reports.fit(order, before):
+            reach("router.flat_in_line")
+            return True  # its position is gone
+        is_entry = not (row["triggered"] and row["reduce_only"])
+        if is_entry and 0 <= wait_ns(row) <= before - row["live_ns"]:
             reach("router.waited_too_long")
             engine.reports.end_here(order, Reason.QUEUE, before)
             return True
-        elif self._refused(order, before, mono):
+        if is_entry and self._refused(order, before, mono):
             reach("router.refused_in_line")
             return True
-        elif self._must_tell_first(order, row):
+        if is_entry and self._must_tell_first(order, row):
             reach("router.terms_not_told")
             self.returned.add(order)
             engine.state.submit_later(order)
             return True
-        return self._hand_over([engine.reports.ticket(order, mono)], before, mono) == 1
+        is_back = self.siblings.hold_back(order)
+        return is_back or self._hand_over([engine.reports.ticket(order, mono)], before, mono) == 1
 
     def _must_tell_first(self, order: int, row: Mapping[str, Any]) -> bool:
         """Whether its terms have yet to be on disk; what fired does not wait for a disk that has failed."""
@@ -357,7 +366,9 @@ class Router:
         """Doubt what got no answer, ask again what got none either, expire entries that waited too long."""
         views = self.engine.views
         while self.deadlines and self.deadlines[0][0] <= mono_ns:
-            _, order = self.deadlines.popleft()
+            due_ns, order = self.deadlines.popleft()
+            if self.handed_ns.get(order, 0) + self.answer_ns > due_ns:
+                continue  # it has left again since
             self.handed_ns.pop(order, None)
             status, stage, pending = views.status(order)
             if not self.is_open:
@@ -379,10 +390,14 @@ class Router:
                 self.unasked[order] = None
         if self.adapter.is_up and self.unasked:
             self._ask()
-        while self.queue_ends and self.queue_ends[0][0] <= wall_ns:
-            _, order = heapq.heappop(self.queue_ends)
-            if order in self.entries and self.engine.reports.end_here(order, Reason.QUEUE, wall_ns):
-                del self.entries[order]
+        for order in self.egress.overdue(wall_ns):
+            if views.status(order)[:2] == QUEUED and self.engine.reports.end_here(order, Reason.QUEUE, wall_ns):
+                self.egress.take(order)
+        if self.egress.held and mono_ns >= self.rouse_ns:  # fills can end a switch's hold on an order, too
+            self.rouse_ns = mono_ns + ROUSE_NS
+            self.egress.rouse()
+            if self.is_open:
+                self.drain()
 
     # --- reports -----------------------------------------------------------------------------------------------------
 
@@ -425,6 +440,8 @@ class Router:
             answer = reports.trade_canceled(order, report.exec_id, report.cum_qty_e9, report.venue_ns, raw, wall)
         elif type(report) is ReportState:
             self._state(order, report)
+        elif type(report) is ReportQueryRejected:
+            self.over_rate.question(order, report)
         else:
             answer = reports.anomaly(b"report of an unknown kind", raw, wall)
         if answer < 0:
@@ -434,17 +451,10 @@ class Router:
         if type(report) is ReportTradeCanceled and self.engine.views.status(order)[0] == OrdStatus.FILLED:
             self.unheard.start((order,))  # its quantity was never full, perhaps: it may work there
             self.doubt(order)
-        if self.replaces:
-            self._tidy_line(order)
-        if order in self.cancels and self.is_open and self.engine.views.status(order)[1] != Stage.IN_DOUBT:
-            del self.cancels[order]  # it waited for this word
-            self._cancel(order)
-
-    def _tidy_line(self, order: int) -> None:
-        """A replace that waits for this word, or that the order's end has made moot."""
-        if order in self.replaces and self.is_open:
-            self.replaces.remove(order)
-            self._replace(order)
+        self.siblings.look()
+        if order in self.egress.held and self.is_open and self.engine.views.status(order)[1] != Stage.IN_DOUBT:
+            self.egress.put(order)  # it may have waited for this word
+            self.drain()
 
     def _in_force(self, order: int, report: ReportTrade, wall: int) -> None:
         """A fill under the id of a revision says that it is in force there, though the broker's word of it is late.
@@ -465,6 +475,8 @@ class Router:
             self._ask()
 
     def _rejected(self, order: int, report: ReportRejected, wall: int) -> int:
+        if report.reason == RejectReason.THROTTLED:
+            return self.over_rate.order(order, report, wall)
         if report.reason == RejectReason.DUPLICATE:  # the id is there already: ask for it
             reach("router.id_known_there")
             self.put_in_doubt(order, b"the broker knows the id")
@@ -475,9 +487,13 @@ class Router:
     def _replace_rejected(self, order: int, report: ReportReplaceRejected, wall: int) -> int:
         if report.reason == RejectReason.DUPLICATE:
             return -1
+        if report.reason == RejectReason.THROTTLED and report.rev == self.engine.views.order(order)["ask_rev"]:
+            return self.over_rate.change(order)
         return self.engine.reports.replace_rejected(order, report.rev, b"BROKER_REJECTED", report.raw, wall)
 
     def _cancel_rejected(self, order: int, report: ReportCancelRejected, wall: int) -> int:
+        if report.reason == RejectReason.THROTTLED:
+            return self.over_rate.change(order)
         code, text = report.code.encode(), report.text.encode()
         self.engine.reports.cancel_rejected(order, b"BROKER_REJECTED", code, text, wall)
         return -1 if self.engine.views.status(order)[0] < OrdStatus.FILLED else 0
@@ -493,7 +509,7 @@ class Router:
             return
         self.answered[order] = max(newest_ns, report.venue_ns)
         reports, wall = self.engine.reports, self._now()
-        asked = self._question(order, report)
+        asked = self.question(order, is_last=report.found)
         if not report.found and 0 < asked <= self.left_ns.get(order, 0):
             reach("router.absence_before_it_left")
             return
@@ -522,11 +538,11 @@ class Router:
         self.unheard.answered(order, asked, is_found=report.found, cum_qty_e9=report.cum_qty_e9, wall_ns=wall)
         self._ask()
 
-    def _question(self, order: int, report: ReportState) -> int:
+    def question(self, order: int, *, is_last: bool) -> int:
         """When the question was put that this answers, monotonic: it may be any of them, so the oldest; 0 for none."""
         tries = self.tries.get(order, [])
         asked = tries.pop(0) if tries else 0
-        if report.found or not tries:
+        if is_last or not tries:
             self.tries.pop(order, None)
         return asked
 
@@ -568,11 +584,11 @@ class Router:
         elif step is Step.RESEND_REPLACE:
             reach("router.replace_again")
             if self.engine.are_terms_told(order):  # else it has not been asked of the broker yet
-                self.replaces.append(order)
+                self.egress.put(order)
         elif step is Step.RESEND_CANCEL:
             reach("router.cancel_again")
             if self.engine.is_cancel_told(order) or not self.engine.is_admitting:  # a failed disk will never have it
-                self.cancels[order] = None
+                self.egress.put(order)
         elif step is Step.ASK_AGAIN:
             self.doubted.setdefault(order, self.engine.clock.mono_ns())  # of one that works, its absence is measured so
             self.deadlines.append((self.engine.clock.mono_ns() + self.answer_ns, order))

@@ -7,7 +7,6 @@ it what arrives. `gateway.app` puts it on an event loop; the simulator drives th
 from __future__ import annotations
 
 import os
-from typing import Literal
 
 import structlog
 
@@ -18,6 +17,7 @@ from gateway.contracts import notices
 from gateway.contracts.asyncapi import spec_sha256
 from gateway.core import COMPILED, Core
 from gateway.engine import Engine
+from gateway.feeds.states import FeedState, FeedStates, market_numbers
 from gateway.journal.errors import JournalError
 from gateway.ports import Ports
 from gateway.stream.keys import KeyRing
@@ -44,7 +44,6 @@ class Shard:
         self.keys = keys
         self.core = core
         self.is_durable = config.journal.durability == "disk"
-        self.feeds_up: set[str] = set()
 
     # --- start -------------------------------------------------------------------------------------------------------
 
@@ -62,6 +61,7 @@ class Shard:
         self.engine = Engine(
             state=self.state, journal=self.journal, clock=self.clock, adapter=self.adapter, is_durable=self.is_durable,
             later=ports.later, soon=ports.soon, read_frame=self.events.read, core=self.core,
+            oco_wait_ns=config.gateway.oco_wait_ms * 1_000_000,
         )  # fmt: skip
         self.stream = StreamServer(
             engine=self.engine, keys=self.keys, options=config.gateway, limits=config.limits.api,
@@ -69,7 +69,11 @@ class Shard:
         )  # fmt: skip
         self.roll_day()
         self._set_instruments()
-        self.engine.on_guard_change = self._show_guard
+        self._set_feeds()
+        self.engine.guard.policies = {
+            self.state.accounts[account.name]: account.policy_of(self.config.policies)
+            for account in self.config.accounts
+        }
         self.engine.recover(last_wall_ns, is_clean=booted.recovered.is_clean)
 
     def _set_instruments(self) -> None:
@@ -78,18 +82,28 @@ class Shard:
             self.engine.parser.map_symbol(item.feed_name, row)
             self.engine.intake.set_source(row, item.source)
 
+    def _set_feeds(self) -> None:
+        """The feeds by number, their place in the configuration; none is connected yet."""
+        feeds, quotes = self.config.feeds, self.state.quotes
+        self.feeds = FeedStates(feeds, self.engine.watch, self._show_feed)
+        for feed in feeds:
+            self._show_feed(feed.name, "down")
+        if not feeds:
+            return
+        quotes.set_feeds(market_numbers(feeds))
+        for number, feed in enumerate(feeds):
+            self.engine.watch.name_feed(number, feed.name.encode())
+            quotes.set_priced(number, [quotes.row_of(symbol) for symbol in self.feed_symbols(feed.name)])
+            quotes.set_up(number, False, 0)
+
     # --- market data -------------------------------------------------------------------------------------------------
 
     def on_feed(self, name: str, up: bool, cause: str) -> None:
         """A feed has connected or was lost. Numbering and venue time start afresh on a new connection."""
-        log.info("feed", feed=name, up=up, cause=cause)
-        if up:
-            self.feeds_up.add(name)
-            for symbol in self.feed_symbols(name):
-                self.state.quotes.restart_feed(self.state.quotes.row_of(symbol))
-        else:
-            self.feeds_up.discard(name)
-        self._show_feed(name, "fresh" if up else "down")
+        log.info("feed connection", feed=name, up=up, cause=cause)
+        number = self.feeds.number_of(name)
+        self.engine.on_feed(number, up)
+        self.feeds.connected(number, up, self.clock.mono_ns())
 
     def feed_symbols(self, name: str) -> list[str]:
         """Instruments that a feed prices."""
@@ -98,19 +112,9 @@ class Shard:
             item.symbol for item in self.config.instruments if not options.symbols or item.symbol in options.symbols
         ]
 
-    def _show_feed(self, name: str, state: Literal["fresh", "stale", "down"]) -> None:
-        known = self.stream.feed_states.get(name)
-        if known is None or known.state != state:
-            self.stream.feed_states[name] = notices.Feed(state=state, since_ns=self.clock.wall_ns())
-            self.stream.push_status()
-
-    def _show_guard(self) -> None:
-        """A feed that is connected and leaves an instrument blind is stale."""
-        blind = {self.state.quotes.symbol_of(row) for row in self.engine.guard.blind}
-        for options in self.config.feeds:
-            if options.name in self.feeds_up:
-                is_blind = bool(blind and (not options.symbols or blind.intersection(options.symbols)))
-                self._show_feed(options.name, "stale" if is_blind else "fresh")
+    def _show_feed(self, name: str, state: FeedState) -> None:
+        self.stream.feed_states[name] = notices.Feed(state=state, since_ns=self.clock.wall_ns())
+        self.stream.push_status()
 
     # --- the sink of broker reports: the engine exists before the first of them ---------------------------------------
 
@@ -133,8 +137,9 @@ class Shard:
             self.engine.on_durable()
 
     def on_timer(self) -> None:
-        """Expiries, doubts, waiting lines, the guard."""
+        """Expiries, doubts, waiting lines, the guard, the feeds' states."""
         self.engine.on_timer()
+        self.feeds.on_timer(self.clock.mono_ns())
 
     def heartbeat(self) -> None:
         """To each client, and the end of the silent."""

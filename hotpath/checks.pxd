@@ -91,6 +91,7 @@ cdef struct CheckRequest:
                                          # marks a replace (held orders reserve nothing: there it only marks)
     int64_t old_px_e9
     int64_t mono_ns
+    int64_t spared_qty_e9                # reduce-only quantity of its own group's other camp: not taken
     uint8_t side                         # enums.Side
     uint8_t ord_type                     # enums.OrdType
     uint8_t reduce_only

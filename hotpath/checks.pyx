@@ -89,13 +89,13 @@ cdef class Request:
 
     def __init__(self, *, uint32_t account, uint32_t instrument, uint8_t side, uint8_t ord_type, int64_t qty_e9,
                  int64_t px_e9=0, int64_t old_qty_e9=0, int64_t old_px_e9=0, int64_t mono_ns=0, bint reduce_only=False,
-                 uint8_t stp=0, bint is_release=False, bint is_held=False, bint is_dry=False):
+                 uint8_t stp=0, bint is_release=False, bint is_held=False, bint is_dry=False, int64_t spared_qty_e9=0):
         memset(&self.raw, 0, sizeof(CheckRequest))
         memset(&self.decision, 0, sizeof(Decision))
         self.raw.account, self.raw.instrument, self.raw.side, self.raw.ord_type = account, instrument, side, ord_type
         self.raw.qty_e9, self.raw.px_e9, self.raw.mono_ns = qty_e9, px_e9, mono_ns
         self.raw.old_qty_e9, self.raw.old_px_e9 = old_qty_e9, old_px_e9
-        self.raw.reduce_only, self.raw.stp = reduce_only, stp
+        self.raw.reduce_only, self.raw.stp, self.raw.spared_qty_e9 = reduce_only, stp, spared_qty_e9
         self.raw.is_release, self.raw.is_held, self.raw.is_dry = is_release, is_held, is_dry
 
     def set(self, int64_t qty_e9, int64_t px_e9, int64_t mono_ns):

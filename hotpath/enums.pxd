@@ -104,6 +104,13 @@ cpdef enum Reason:
     OPEN = 15
     REVIEW = 16
 
+cpdef enum Rank:
+    """What a message to a broker is for: the lower leaves first. No part of the journal."""
+    EXITS = 0                            # protective: bound to reduce, or fired and covered by the position
+    CANCELS = 1
+    REDUCTIONS = 2                          # covered by the position, or a replace that makes its order smaller
+    ENTRIES = 3                           # new risk
+
 cpdef enum Control:
     """Outcome of the pre-trade check: 0 passes, every other value names the control that refuses.
 

@@ -99,6 +99,12 @@ class Reason(IntEnum):
     OPEN = 15
     REVIEW = 16
 
+class Rank(IntEnum):
+    EXITS = 0
+    CANCELS = 1
+    REDUCTIONS = 2
+    ENTRIES = 3
+
 class Control(IntEnum):
     PASS = 0
     KILL_GATE = 1

@@ -14,6 +14,7 @@ cdef struct OrderRow:                    # rows are dumped as they lie: no impli
     int64_t accepted_ns
     int64_t live_ns                      # since when it could go to the broker
     int64_t ask_qty_e9                   # terms asked for by the replace under way
+    int64_t ask_whole_qty_e9
     int64_t ask_px_e9
     int64_t ask_stop_px_e9
     int64_t ask_expire_ns
@@ -25,7 +26,10 @@ cdef struct OrderRow:                    # rows are dumped as they lie: no impli
     uint64_t ask_acct_seq                # event that answered the last replace request
     uint64_t accepted_acct_seq
     uint64_t cancel_acct_seq             # event that answered the cancel
+    uint64_t fired_acct_seq              # event that says what fired it, 0 = none
     uint64_t content_hash
+    int64_t told_stop_px_e9              # where the client was last told that its stop has moved to
+    int64_t told_stop_ns
     uint32_t account
     uint32_t rev                         # in force
     uint32_t ask_rev                     # last asked
@@ -33,6 +37,7 @@ cdef struct OrderRow:                    # rows are dumped as they lie: no impli
     uint32_t session                     # interned text
     uint32_t tag
     uint32_t signal
+    uint32_t oco                         # text of its group
     uint8_t ord_status
     uint8_t stage
     uint8_t hold
@@ -45,6 +50,8 @@ cdef struct OrderRow:                    # rows are dumped as they lie: no impli
     uint8_t triggered                    # its trigger fired
     uint8_t reserved_side
     uint8_t cancel_reason
+    uint8_t is_trailing                  # a trailing stop that is active
+    uint8_t pad[3]
     char cl_ord_id[40]
     char broker_order_id[40]
 

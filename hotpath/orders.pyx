@@ -84,8 +84,8 @@ cdef bint is_allowed(const OrderRow* row, int kind) noexcept nogil:
     if kind == Kind.SENT_EV or kind == Kind.NEW_EV or kind == Kind.IN_DOUBT_EV:
         return unsent if kind == Kind.SENT_EV else status == OrdStatus.PENDING_NEW
     if kind == Kind.REQUEUED:
-        return status == OrdStatus.PENDING_NEW and row.stage == Stage.IN_DOUBT
-    if kind == Kind.TRIGGERED or kind == Kind.RELEASED:
+        return status == OrdStatus.PENDING_NEW and not unsent
+    if kind == Kind.TRIGGERED or kind == Kind.RELEASED or kind == Kind.TRAILED:
         return status == OrdStatus.HELD
     if kind == Kind.PENDING_REPLACE_EV:
         return row.pending != Pending.PENDING_CANCEL and row.stage != Stage.IN_DOUBT and not (status == OrdStatus.HELD or unsent)
@@ -204,11 +204,20 @@ cdef class OrderTable:
             self._arrived(row)
         elif kind == Kind.TRIGGERED:
             row.triggered = 1
+            row.fired_acct_seq = ev.acct_seq
             row.live_ns = wall_ns
             row.ref_px_e9 = (<const TriggeredBody*>body).ref_px_e9
             row.terms.order_qty_e9 = (<const TriggeredBody*>body).send_qty_e9
+            row.terms.px_e9 = (<const TriggeredBody*>body).send_px_e9
+            row.terms.has_limit_offset = row.terms.limit_offset_e9 = 0
+        elif kind == Kind.TRAILED:
+            row.told_stop_px_e9 = (<const TrailedBody*>body).stop_px_e9
+            row.told_stop_ns = wall_ns
+            row.is_trailing = 1
         elif kind == Kind.RELEASED:
             row.live_ns = wall_ns
+            if (<const ReleasedBody*>body).qty_e9:
+                row.terms.order_qty_e9 = (<const ReleasedBody*>body).qty_e9
         elif kind == Kind.PENDING_REPLACE_EV or kind == Kind.REPLACED or kind == Kind.REPLACE_REJECTED:
             self._replace(row, kind, ev, <const ReplaceBody*>body)
         elif kind == Kind.PENDING_CANCEL_EV:
@@ -249,6 +258,7 @@ cdef class OrderTable:
         row.pending = ev.pending
         row.ref_px_e9 = body.ref_px_e9
         row.content_hash = body.content_hash
+        row.is_trailing = body.terms.trigger == TriggerKind.TRAIL and body.terms.stop_px_e9 == 0
         row.accepted_ns = wall_ns
         row.live_ns = wall_ns
         row.accepted_acct_seq = ev.acct_seq
@@ -258,6 +268,8 @@ cdef class OrderTable:
         row.tag = self.intern(tail[body.session_size : body.session_size + body.tag_size])
         tail += body.session_size + body.tag_size
         row.signal = self.intern(tail[: body.signal_size])
+        tail += body.signal_size + body.after_size
+        row.oco = self.intern(tail[: body.oco_size])
         (<NameTable*>self.names).insert(hash_bytes(row.cl_ord_id, row.cl_size, row.account), ev.order)
         self.count += 1
         self.open_count += 1
@@ -288,6 +300,7 @@ cdef class OrderTable:
         cdef uint32_t asked = body.ask_rev
         if kind == Kind.PENDING_REPLACE_EV:
             row.ask_qty_e9 = body.terms.order_qty_e9
+            row.ask_whole_qty_e9 = body.terms.whole_qty_e9
             row.ask_px_e9 = body.terms.px_e9
             row.ask_stop_px_e9 = body.terms.stop_px_e9
             row.ask_expire_ns = body.terms.expire_ns

@@ -15,6 +15,11 @@ cdef extern from "hotpath/src/plants.hpp" namespace "backstay" nogil:
         CHANGE_WITHOUT_A_RECORD
         KEEP_A_SLOW_CLIENT
         TELL_ANOTHER_ACCOUNT
+        KEEP_TRAILS_STILL
+        APPLY_OLDER_OF_TWO_FEEDS
+        LIVE_WITHOUT_A_PARENT
+        KEEP_A_SIBLING_WHOLE
+        BLIND_BY_ONE_FEED
     int plant_count() noexcept
     const char* plant_name(int plant) noexcept
     void set_plant(int plant) noexcept

@@ -1,4 +1,4 @@
-"""Payloads of the journal: one struct for each record kind, little endian, naturally aligned, version 1.
+"""Payloads of the journal: one struct for each record kind, little endian, naturally aligned, version 2.
 
 An order event states the order's whole condition after it (`OrderEvent`), then what is special to its kind. So an event can be
 rendered, and applied, from its record alone. Variable text follows the fixed part as a tail of the sizes that the part names.
@@ -19,6 +19,7 @@ cpdef enum Kind:
     SUSPECTED = 9
     CLEARED = 10
     BROKEN_EARLY = 11
+    TRAIL_MARK = 12
     # one order; 20..49
     ACCEPTED = 20
     SENT_EV = 21
@@ -26,6 +27,7 @@ cpdef enum Kind:
     TRADE = 23
     RELEASED = 24
     TRIGGERED = 25
+    TRAILED = 26
     PENDING_REPLACE_EV = 27
     REPLACED = 28
     REPLACE_REJECTED = 29
@@ -46,21 +48,32 @@ cpdef enum Kind:
     GUARD_EV = 63
 
 cpdef enum:
-    PAYLOAD_VERSION = 1
+    PAYLOAD_VERSION = 2
     CL_ORD_ID_MAX = 36
     BROKER_ID_MAX = 24
     BROKER_ORDER_ID_MAX = 40
     EXEC_ID_MAX = 48
     TEXT_MAX = 240
 
-cdef struct Terms:                       # 80 bytes
+cdef struct Terms:                       # 144 bytes
     int64_t order_qty_e9
     int64_t px_e9                        # 0 = market
-    int64_t stop_px_e9                   # 0 = no trigger
+    int64_t stop_px_e9                   # 0 = no trigger price; of a trailing stop: where it becomes active
     int64_t collar_bps_e9                # 0 = the account's
     int64_t expire_ns                    # gtd and the end of a day order, 0 = none
     int64_t max_queue_ns                 # -1 = no limit
     int64_t max_age_ns                   # 0 = the instrument's
+    int64_t trail_e9                     # distance of a trailing stop, by trail_unit
+    int64_t limit_offset_e9              # a trailing stop's limit beyond its stop, where has_limit_offset
+    int64_t gain_e9                      # break-even: how far ahead the price must be, by gain_unit; 0 = none
+    int64_t plus_e9                      # break-even: beyond the parent's price
+    int64_t at_ns                        # time trigger: wall clock, 0 = none
+    int64_t after_ns                     # time trigger: since it was armed, 0 = none
+    int64_t confirm_ns                   # for so long the condition must hold, 0 = none
+    int64_t whole_qty_e9                 # what the client asked for: `order_qty_e9` is what its parent and its group leave of it
+    uint32_t confirm_ticks               # for so many qualifying updates; 0 and 1 = the first
+    uint32_t parent                      # order row + 1 of `after`, 0 = none
+    uint32_t group                       # order row + 1 of the first member of its `oco` group, 0 = none
     uint32_t instrument
     uint32_t origin                      # 0 api, 1 external
     uint8_t side
@@ -73,7 +86,12 @@ cdef struct Terms:                       # 80 bytes
     uint8_t reduce_only
     uint8_t fire_through                 # if_through: 0 reject, 1 fire
     uint8_t rearm_missed                 # on_missed: 0 fire, 1 rearm
-    uint8_t pad[6]
+    uint8_t trail_unit                   # 0 amount, 1 bps
+    uint8_t gain_unit                    # 0 amount, 1 bps
+    uint8_t has_limit_offset
+    uint8_t when_full                    # `after.on`: 0 from the first fill on, 1 only when filled
+    uint8_t placement                    # 0 gateway, 1 broker, 2 both
+    uint8_t pad[5]
 
 cdef struct OrderEvent:                  # 88 bytes: the order after the event
     uint64_t acct_seq
@@ -96,10 +114,12 @@ cdef struct AcceptedBody:
     Terms terms
     int64_t ref_px_e9                    # price that exposure is reserved at
     uint64_t content_hash                # of the request after defaults; equality of a retry
-    uint8_t session_size
+    uint8_t session_size                 # the five sizes of an order's texts lie together: `put_order` reads them so
     uint8_t tag_size
     uint8_t signal_size
-    uint8_t pad[5]
+    uint8_t after_size
+    uint8_t oco_size
+    uint8_t pad[3]
 
 cdef struct SentBody:
     int64_t risk_ns                      # stage times from the frame or tick that caused it
@@ -128,6 +148,9 @@ cdef struct TradeBody:
     uint8_t pad[6]
     char exec_id[48]
 
+cdef struct ReleasedBody:
+    int64_t qty_e9                       # in force from here on; 0 = as it was
+
 cdef struct TriggeredBody:
     int64_t px_e9
     int64_t qty_e9
@@ -138,11 +161,32 @@ cdef struct TriggeredBody:
     int64_t gap_bps_e9
     int64_t decide_ns                    # from the receipt of the tick
     int64_t send_qty_e9                  # what the position allows to go out
+    int64_t send_px_e9                   # its limit, 0 = market
+    int64_t stop_px_e9                   # where the stop stood
     int64_t ref_px_e9
     uint64_t feed_seq
+    int64_t bid_qty_e9
+    int64_t ask_qty_e9
+    int64_t age_ns                       # of the price when it was judged
+    int64_t check_limit                  # of the control that refused the release, in check_unit (hotpath.checks.Decision)
+    int64_t check_value
+    int64_t check_passes
     uint8_t source
     uint8_t missed
-    uint8_t pad[6]
+    uint8_t control                      # enums.Control; 0 = the release passed
+    uint8_t check_unit
+    uint8_t check_passes_unit
+    uint8_t check_scope
+    uint8_t feed_size                    # name of the feed, the tail
+    uint8_t pad
+    uint32_t ticks                       # qualifying updates that confirmed it
+    uint32_t pad_more
+
+cdef struct TrailedBody:                 # a stop that moved by its own rule, told to the client
+    int64_t stop_px_e9
+    int64_t extreme_px_e9                # the least favourable one that puts it there
+    uint8_t activated                    # its activation price was reached: it trails from here on
+    uint8_t pad[7]
 
 cdef struct ReplaceBody:                 # PENDING_REPLACE_EV, REPLACED, REPLACE_REJECTED
     Terms terms                          # asked for (pending, rejected) or in force (replaced)
@@ -155,7 +199,9 @@ cdef struct ReplaceBody:                 # PENDING_REPLACE_EV, REPLACED, REPLACE
     uint8_t session_size                 # REPLACED has the order's texts again, as its `order` block shows them
     uint8_t tag_size
     uint8_t signal_size
-    uint8_t pad[6]
+    uint8_t after_size
+    uint8_t oco_size
+    uint8_t pad[4]
 
 cdef struct TradeCanceledBody:           # the broker broke a fill
     int64_t last_qty_e9                  # of the fill as it was booked
@@ -207,7 +253,8 @@ cdef struct AccountEvent:                # prefix of CANCEL_ALL_EV .. GUARD_EV
     uint8_t session_size
     uint8_t tag_size
     uint16_t orders_size
-    uint8_t pad[4]
+    uint8_t excess_size                  # of a guard: what was filled beyond what a group shares, a decimal behind the names
+    uint8_t pad[3]
 
 cdef struct EpochBody:
     uint32_t epoch
@@ -241,6 +288,12 @@ cdef struct LimitsBody:
 cdef struct ClearedBody:                # SUSPECTED has 8 zero bytes: every order then held for its trigger
     uint32_t order                       # the broker said where it is
     uint32_t pad
+
+cdef struct TrailMarkBody:              # a price that moved trailing stops: all that trail that source then
+    int64_t px_e9
+    uint32_t instrument
+    uint8_t source
+    uint8_t pad[3]
 
 cdef struct HaltBody:
     uint64_t halt_id

@@ -15,12 +15,14 @@ class Kind(IntEnum):
     SUSPECTED = 9
     CLEARED = 10
     BROKEN_EARLY = 11
+    TRAIL_MARK = 12
     ACCEPTED = 20
     SENT_EV = 21
     NEW_EV = 22
     TRADE = 23
     RELEASED = 24
     TRIGGERED = 25
+    TRAILED = 26
     PENDING_REPLACE_EV = 27
     REPLACED = 28
     REPLACE_REJECTED = 29
@@ -40,6 +42,7 @@ class Kind(IntEnum):
     GUARD_EV = 63
 
 def payload_sizes() -> dict[Any, Any]: ...
+def release_check(frame: bytes) -> dict[str, int]: ...
 
 BROKER_ID_MAX: int
 

@@ -79,7 +79,7 @@ cdef inline int64_t least_reducible(const View* v, const CheckRequest* rq) noexc
     cdef int64_t taken = v.same_open
     if rq.reduce_only:
         taken = v.pair.open_reduce_buy_qty_e9 if rq.side == SIDE_BUY else v.pair.open_reduce_sell_qty_e9
-        taken = taken - min(v.reserved, taken)
+        taken = max(<int64_t>0, taken - min(v.reserved, taken) - rq.spared_qty_e9)
     return far - taken if far > 0 and far > taken else 0
 
 

@@ -13,6 +13,8 @@ cdef extern from "hotpath/src/triggers.hpp" namespace "backstay" nogil:
                     int64_t px_e9) noexcept
     cdef cppclass Triggers:
         pass
+    int64_t trail_px "backstay::Triggers::trail_px"(int direction, int64_t offset_e9, int is_bps, int64_t tick_e9,
+                                                    int64_t extreme_px_e9) noexcept   # stop of an extreme; 0 = none can fire
 
 cdef class TriggerIndex:
     cdef TriggerLine* lines              # instruments * 5 sources * 2 directions
@@ -41,6 +43,21 @@ cdef class TriggerIndex:
     cdef int64_t trigger_px(self, uint32_t handle) noexcept nogil
     # The extreme that arm_trail needs to put a trailing stop back where it is; 0 when it has not started.
     cdef int64_t extreme_px(self, uint32_t handle) noexcept nogil
+    # Where a handle that pop_fired took out last stood, until it is armed again.
+    cdef int64_t popped_px(self, uint32_t handle) noexcept nogil
+    # Whether arm_trail finds room for one more distance on the line.
+    cdef bint has_trail_room(self, uint32_t instrument, int source, int direction, int64_t offset_e9, int offset_is_bps,
+                             int64_t tick_e9) noexcept nogil
+
+# Whether a price moves a trailing stop of a source.
+cdef inline bint moves_at(TriggerIndex index, uint32_t instrument, int source, int64_t px_e9) noexcept nogil:
+    cdef const TriggerLine* pair = index.lines + (<size_t>instrument * 5 + source) * 2
+    return px_e9 >= pair[0].move_px_e9 or px_e9 <= pair[1].move_px_e9
+
+# Whether a price fires a stop of a source.
+cdef inline bint hits_at(TriggerIndex index, uint32_t instrument, int source, int64_t px_e9) noexcept nogil:
+    cdef const TriggerLine* pair = index.lines + (<size_t>instrument * 5 + source) * 2
+    return px_e9 <= pair[0].best_px_e9 or px_e9 >= pair[1].best_px_e9
 
 # The same as index.fires, compiled into the caller.
 cdef inline bint fires_at(TriggerIndex index, uint32_t instrument, int source, int64_t px_e9) noexcept nogil:

@@ -6,7 +6,7 @@ from libc.string cimport memset
 cdef extern from "stdlib.h" nogil:
     void* aligned_alloc(size_t alignment, size_t size) noexcept
 
-cdef extern from "hotpath/src/triggers.hpp" namespace "backstay" nogil:
+cdef extern from "hotpath/src/trigger_loops.hpp" namespace "backstay" nogil:
     cdef cppclass Core "backstay::Triggers":
         uint64_t armed
         int set_tick(uint32_t instrument, int64_t tick) noexcept
@@ -19,11 +19,14 @@ cdef extern from "hotpath/src/triggers.hpp" namespace "backstay" nogil:
         int pop(uint32_t instrument, int source, int64_t px, uint32_t* out, int cap) noexcept
         int64_t trigger_px(uint32_t handle) noexcept
         int64_t extreme_px(uint32_t handle) noexcept
+        int64_t popped_px(uint32_t handle) noexcept
+        bint has_trail_room(uint32_t instrument, int source, int direction, int64_t offset, int is_bps, int64_t tick) noexcept
         uint64_t bytes() noexcept
     Core* create "backstay::Triggers::create"(TriggerLine* lines, uint32_t instruments, uint32_t handles) noexcept
     uint64_t loop "backstay::check_loop"(const TriggerLine* lines, uint32_t instruments, uint32_t instrument, int source,
                                          int64_t px, uint64_t n) noexcept
-    uint64_t churn "backstay::churn_loop"(Triggers* core, uint32_t count, uint32_t instrument, int source, int direction,
+    uint64_t churn "backstay::churn_loop"(Triggers* core, uint32_t first, uint32_t step, uint32_t count, uint64_t n) noexcept
+    uint64_t climb "backstay::climb_loop"(Triggers* core, uint32_t instrument, int source, int64_t px, int64_t step,
                                           uint64_t n) noexcept
 
 cdef enum:
@@ -98,6 +101,13 @@ cdef class TriggerIndex:
     cdef int64_t extreme_px(self, uint32_t handle) noexcept nogil:
         return (<Core*>self.impl).extreme_px(handle)
 
+    cdef int64_t popped_px(self, uint32_t handle) noexcept nogil:
+        return (<Core*>self.impl).popped_px(handle)
+
+    cdef bint has_trail_room(self, uint32_t instrument, int source, int direction, int64_t offset_e9, int offset_is_bps,
+                             int64_t tick_e9) noexcept nogil:
+        return (<Core*>self.impl).has_trail_room(instrument, source, direction, offset_e9, offset_is_bps, tick_e9)
+
     # --- the Python side ---------------------------------------------------------------------------------------------
 
     def set_tick(self, uint32_t instrument, int64_t tick_e9):
@@ -152,6 +162,10 @@ cdef class TriggerIndex:
         """The extreme that puts a trailing stop back where it is; 0 when it has not started."""
         return self.extreme_px(handle)
 
+    def popped_of(self, uint32_t handle):
+        """Where a handle that fired last stood, until it is armed again."""
+        return self.popped_px(handle)
+
     def best_of(self, uint32_t instrument, int source, int direction):
         """Nearest trigger price of a line, None when none can fire."""
         if instrument >= self.instruments or not 0 <= source < 5 or not 0 <= direction <= 1:
@@ -167,8 +181,15 @@ cdef class TriggerIndex:
         """n checks in a compiled loop; returns how many fired (for benchmarks)."""
         return loop(self.lines, self.instruments, instrument, source, px_e9, n)
 
-    def churn_loop(self, uint32_t count, uint32_t instrument, int source, int direction, uint64_t n):
-        """n times, one of the first `count` handles is disarmed and armed again; returns failures (for benchmarks)."""
-        if not 0 < count <= self.handles:
-            raise ValueError(f"count out of range: {count}")
-        return churn(self.impl, count, instrument, source, direction, n)
+    def churn_loop(self, uint32_t first, uint32_t step, uint32_t count, uint64_t n):
+        """n times, one of the handles first, first + step, ... (count of them) is disarmed and armed again as it was.
+
+        Returns the number of failures (for benchmarks).
+        """
+        if count == 0 or first + (count - 1) * <uint64_t>step >= self.handles:
+            raise ValueError(f"handles out of range: first={first} step={step} count={count}")
+        return churn(self.impl, first, step, count, n)
+
+    def climb_loop(self, uint32_t instrument, int source, int64_t px_e9, int64_t step_e9, uint64_t n):
+        """n prices, `step_e9` apart, move trailing stops; returns how many groups moved (for benchmarks)."""
+        return climb(self.impl, instrument, source, px_e9, step_e9, n)

@@ -15,3 +15,6 @@ cdef class Ticket:
     cdef readonly int64_t qty_e9              # order quantity (a replace: the new total)
     cdef readonly int64_t px_e9               # 0 = market
     cdef readonly int64_t expire_ns
+    cdef readonly int64_t stop_px_e9          # a stop for the broker to hold; 0 = none
+    cdef readonly int64_t trail_e9            # its trigger follows the market at this distance; 0 = it stands
+    cdef readonly int64_t trail_bps_e9        # or at this share of the price

@@ -20,6 +20,9 @@ cdef class Ticket:
         qty_e9: int,
         px_e9: int = 0,
         expire_ns: int = 0,
+        stop_px_e9: int = 0,
+        trail_e9: int = 0,
+        trail_bps_e9: int = 0,
     ):
         self.order = order
         self.rev = rev
@@ -34,3 +37,6 @@ cdef class Ticket:
         self.qty_e9 = qty_e9
         self.px_e9 = px_e9
         self.expire_ns = expire_ns
+        self.stop_px_e9 = stop_px_e9
+        self.trail_e9 = trail_e9
+        self.trail_bps_e9 = trail_bps_e9

@@ -1,5 +1,5 @@
 """Journal records as the JSON events of the order API."""
-from libc.stdint cimport int64_t, uint64_t, uint32_t
+from libc.stdint cimport int64_t, uint64_t, uint32_t, uint8_t
 from hotpath.frame cimport FrameHeader
 from hotpath.records cimport AccountEvent, OrderEvent, ReplaceBody, Terms
 
@@ -17,8 +17,7 @@ cdef class Renderer:
     cdef readonly uint32_t symbol_capacity
     # One framed record as JSON without its closing brace; 0 for a record that is no account event.
     cdef Py_ssize_t render(self, const char* frame, char* out) noexcept nogil
-    cdef char* put_order(self, char* p, const Terms* terms, const char* session, int session_size, const char* tag,
-                         int tag_size, const char* signal, int signal_size) noexcept nogil
+    cdef char* put_order(self, char* p, const Terms* terms, const char* texts, const uint8_t* sizes) noexcept nogil
     cdef _set(self, Name* names, uint32_t capacity, uint32_t index, bytes name)
     cdef char* _lead(self, char* p, const char* kind, uint32_t account, uint64_t acct_seq, int64_t wall_ns) noexcept nogil
     cdef char* _body(self, char* p, int kind, const OrderEvent* ev, const char* body) noexcept nogil

@@ -29,6 +29,10 @@ REASON[:] = [
 ]
 cdef const char* LEVEL[5]
 LEVEL[:] = [b"armed", b"no_new", b"reduce_only", b"cancel_all", b"flatten"]
+cdef const char* TEXT_KEY[5]
+TEXT_KEY[:] = [b',"session":', b',"tag":', b',"signal":', b',"after":{"cl_ord_id":', b',"oco":']
+cdef const char* GUARD[5]
+GUARD[:] = [b"unguarded", b"armed", b"blind", b"handed_to_broker", b"excess"]
 cdef const char* CROCKFORD = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 cdef const char* HEX = b"0123456789abcdef"
 
@@ -179,10 +183,10 @@ cdef class Renderer:
         names[index].size = <int>len(name)
         memcpy(names[index].text, <const char*>name, len(name))
 
-    cdef char* put_order(self, char* p, const Terms* t, const char* session, int session_size, const char* tag,
-                         int tag_size, const char* signal, int signal_size) noexcept nogil:
-        """The `order` block: the terms in full."""
+    cdef char* put_order(self, char* p, const Terms* t, const char* texts, const uint8_t* sizes) noexcept nogil:
+        """The `order` block: the terms in full. `texts` are the order's session, tag, signal, parent and group."""
         cdef Name* symbol = &self.symbols[t.instrument]
+        cdef int i
         p = put(p, b'{"symbol":"')
         p = put_bytes(p, symbol.text, symbol.size)
         p = put(p, b'","side":"buy","ord_type":"' if t.side == Side.BUY else b'","side":"sell","ord_type":"')
@@ -201,12 +205,22 @@ cdef class Renderer:
         if t.trigger:
             p = put(p, b',"trigger":{"kind":"')
             p = put(p, TRIGGER_NAME[t.trigger])
-            p = put(p, b'","stop_px":')
-            p = put_dec(p, t.stop_px_e9)
+            p = put(p, b'"')
+            if t.stop_px_e9:
+                p = put(p, b',"stop_px":')
+                p = put_dec(p, t.stop_px_e9)
             p = put(p, b',"source":"')
             p = put(p, SOURCE[t.source])
-            p = put(p, b'","if_through":"fire"' if t.fire_through else b'","if_through":"reject"')
-            p = put(p, b',"on_missed":"rearm"' if t.rearm_missed else b',"on_missed":"fire"')
+            p = put(p, b'"')
+            if t.trail_e9:
+                p = put(p, b',"trail":{"bps":' if t.trail_unit else b',"trail":{"amount":')
+                p = put_dec(p, t.trail_e9)
+                p = put(p, b"}")
+            if t.has_limit_offset:
+                p = put(p, b',"limit_offset":')
+                p = put_dec(p, t.limit_offset_e9)
+            p = put(p, b',"if_through":"fire"' if t.fire_through else b',"if_through":"reject"')
+            p = put_confirm(put(p, b',"on_missed":"rearm"' if t.rearm_missed else b',"on_missed":"fire"'), t)
             if t.max_age_ns:
                 p = put(p, b',"max_age_ms":')
                 p = put_int(p, t.max_age_ns // 1000000)
@@ -219,15 +233,13 @@ cdef class Renderer:
             p = put_int(p, t.max_queue_ns // 1000000)
         p = put(p, b',"stp":"cancel_new"' if t.stp == Stp.CANCEL_NEW else b',"stp":"allow"')
         p = put(p, b',"reduce_only":true' if t.reduce_only else b',"reduce_only":false')
-        if session_size:
-            p = put(p, b',"session":')
-            p = put_text(p, session, session_size)
-        if tag_size:
-            p = put(p, b',"tag":')
-            p = put_text(p, tag, tag_size)
-        if signal_size:
-            p = put(p, b',"signal":')
-            p = put_text(p, signal, signal_size)
+        for i in range(5):
+            if i != 3:
+                p = put_member(p, TEXT_KEY[i], texts, sizes[i])
+            elif sizes[i]:
+                p = put_text(put(p, TEXT_KEY[i]), texts, sizes[i])
+                p = put(p, b',"on":"full"}' if t.when_full else b',"on":"fill"}')
+            texts += sizes[i]
         return put(p, b',"origin":"external"}' if t.origin else b',"origin":"api"}')
 
     cdef char* _lead(self, char* p, const char* kind, uint32_t account, uint64_t acct_seq, int64_t wall_ns) noexcept nogil:
@@ -265,10 +277,7 @@ cdef class Renderer:
         cdef const char* tail = body + sizeof(AcceptedBody)
         if kind == Kind.ACCEPTED:
             p = put(p, b',"order":')
-            return self.put_order(
-                p, &accepted.terms, tail, accepted.session_size, tail + accepted.session_size, accepted.tag_size,
-                tail + accepted.session_size + accepted.tag_size, accepted.signal_size,
-            )
+            return self.put_order(p, &accepted.terms, tail, &accepted.session_size)
         if kind == Kind.SENT_EV:
             return put_sent(p, <const SentBody*>body)
         if kind == Kind.NEW_EV:
@@ -278,6 +287,11 @@ cdef class Renderer:
             return put_trade(p, ev, <const TradeBody*>body)
         if kind == Kind.TRADE_CANCELED:
             return put_trade_canceled(p, <const TradeCanceledBody*>body)
+        if kind == Kind.TRAILED:
+            p = put(p, b',"stop_px":')
+            p = put_dec(p, (<const TrailedBody*>body).stop_px_e9)
+            p = put(p, b',"extreme_px":')
+            return put_dec(p, (<const TrailedBody*>body).extreme_px_e9)
         if kind == Kind.TRIGGERED:
             return put_triggered(p, <const TriggeredBody*>body)
         if kind == Kind.PENDING_REPLACE_EV or kind == Kind.REPLACED or kind == Kind.REPLACE_REJECTED:
@@ -300,11 +314,7 @@ cdef class Renderer:
         p = put(p, b',"how":"cancel_new"' if body.how else b',"how":"amend"')
         p = put(p, b',"priority_kept":true' if body.priority_kept else b',"priority_kept":false')
         p = put(p, b',"order":')
-        tail += body.code_size
-        return self.put_order(
-            p, &body.terms, tail, body.session_size, tail + body.session_size, body.tag_size,
-            tail + body.session_size + body.tag_size, body.signal_size,
-        )
+        return self.put_order(p, &body.terms, tail + body.code_size, &body.session_size)
 
     cdef Py_ssize_t _account_event(self, const char* kind, const FrameHeader* head, const AccountEvent* ev,
                                    char* out) noexcept nogil:
@@ -351,6 +361,7 @@ cdef const char* event_name(int kind) noexcept nogil:
     if kind == Kind.RELEASED: return b"released"
     if kind == Kind.TRADE_CANCELED: return b"trade_canceled"
     if kind == Kind.TRIGGERED: return b"triggered"
+    if kind == Kind.TRAILED: return b"trailed"
     if kind == Kind.PENDING_REPLACE_EV: return b"pending_replace"
     if kind == Kind.REPLACED: return b"replaced"
     if kind == Kind.REPLACE_REJECTED: return b"replace_rejected"
@@ -380,12 +391,14 @@ cdef char* put_guard(char* p, const AccountEvent* ev, const char* tail) noexcept
     """Protection changed; the orders' names are the comma-separated tail."""
     cdef int i
     cdef const char* orders = tail + ev.symbol_size + ev.text_size
-    p = put(p, b'"state":"unguarded"' if ev.state == 0 else (b'"state":"armed"' if ev.state == 1 else b'"state":"blind"'))
-    p = put(p, b',"since_ns":')
+    p = put(p, b'"state":"')
+    p = put(p, GUARD[ev.state])
+    p = put(p, b'","since_ns":')
     p = put_int(p, ev.since_ns)
     p = put_member(p, b',"symbol":', tail, ev.symbol_size)
     p = put(p, b',"cause":')
     p = put_text(p, tail + ev.symbol_size, ev.text_size)
+    p = put_member(p, b',"excess_qty":', orders + ev.orders_size, ev.excess_size)
     if ev.orders_size == 0:
         return put(p, b',"orders":[]')
     p = put(p, b',"orders":["')
@@ -459,6 +472,7 @@ cdef char* put_triggered(char* p, const TriggeredBody* body) noexcept nogil:
     if body.qty_e9:
         p = put(p, b',"qty":')
         p = put_dec(p, body.qty_e9)
+    p = put_member(p, b',"feed":', <const char*>body + sizeof(TriggeredBody), body.feed_size)
     p = put(p, b',"feed_seq":')
     p = put_int(p, body.feed_seq)
     if body.venue_ns:
@@ -466,13 +480,30 @@ cdef char* put_triggered(char* p, const TriggeredBody* body) noexcept nogil:
         p = put_int(p, body.venue_ns)
     p = put(p, b',"recv_ns":')
     p = put_int(p, body.recv_wall_ns)
+    p = put(p, b',"age_ns":')
+    p = put_int(p, body.age_ns)
     if body.bid_px_e9:
         p = put(p, b',"bid":')
         p = put_dec(p, body.bid_px_e9)
+        p = put(p, b',"bid_qty":')
+        p = put_dec(p, body.bid_qty_e9)
     if body.ask_px_e9:
         p = put(p, b',"ask":')
         p = put_dec(p, body.ask_px_e9)
-    return put(p, b',"ticks":1}')
+        p = put(p, b',"ask_qty":')
+        p = put_dec(p, body.ask_qty_e9)
+    if body.ticks:
+        p = put(p, b',"ticks":')
+        p = put_int(p, body.ticks)
+    return put(p, b"}")
+
+
+cdef char* put_confirm(char* p, const Terms* t) noexcept nogil:
+    if t.confirm_ticks == 0 and t.confirm_ns == 0:
+        return p
+    p = put(p, b',"confirm":{"ticks":' if t.confirm_ticks else b',"confirm":{"ms":')
+    p = put_int(p, t.confirm_ticks if t.confirm_ticks else t.confirm_ns // 1000000)
+    return put(p, b"}")
 
 
 cdef char* put_restated(char* p, const RestatedBody* body) noexcept nogil:

@@ -1,4 +1,4 @@
-"""One symbol's touch and the orders that rest against it: better price first, then time."""
+"""One symbol's touch, the orders that rest against it (better price first, then time), and the stops that it fires."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from heapq import heappop, heappush
 
 from brokers.sim import messages as m
 
+BPS = 10_000 * 10**9  # basis points in 1e-9 to a share
 ANY_PX_E9 = 2**62  # a market order's price, beyond every quote
-LIVE = frozenset({"new", "partially_filled"})
+WORKING = frozenset({"new", "partially_filled"})
+LIVE = WORKING | {"held"}
 
 
 class Order:
@@ -27,8 +29,11 @@ class Order:
         "qty_e9",
         "side",
         "status",
+        "stop_px_e9",
         "sym",
         "tif",
+        "trail_bps_e9",
+        "trail_e9",
     )
 
     def __init__(self, key: str, id: str, oid: str, sym: str, side: str) -> None:
@@ -40,6 +45,9 @@ class Order:
         self.tif = "day"
         self.is_market = False
         self.px_e9 = 0
+        self.stop_px_e9 = 0  # of a stop, also after it fired
+        self.trail_e9 = 0  # the trigger follows the touch at this distance, or
+        self.trail_bps_e9 = 0  # at this share of it
         self.qty_e9 = 0
         self.cum_qty_e9 = 0
         self.expire_ns = 0
@@ -58,9 +66,20 @@ class Order:
 
 
 class Book:
-    """Top of book with the size that is still unused, and two queues of resting orders."""
+    """Top of book with the size that is still unused, two queues of resting orders, and two of stops."""
 
-    __slots__ = ("ask_px_e9", "ask_qty_e9", "asks", "bid_px_e9", "bid_qty_e9", "bids", "is_quoted")
+    __slots__ = (
+        "ask_px_e9",
+        "ask_qty_e9",
+        "asks",
+        "bid_px_e9",
+        "bid_qty_e9",
+        "bids",
+        "is_quoted",
+        "stop_buys",
+        "stop_sells",
+        "trails",
+    )
 
     def __init__(self) -> None:
         self.is_quoted = False
@@ -70,6 +89,9 @@ class Book:
         self.ask_qty_e9 = 0
         self.bids: list[tuple[int, int, Order]] = []
         self.asks: list[tuple[int, int, Order]] = []
+        self.stop_buys: list[tuple[int, int, Order]] = []  # the lowest trigger first
+        self.stop_sells: list[tuple[int, int, Order]] = []  # the highest first
+        self.trails: list[Order] = []  # stops whose trigger follows
 
     def set_touch(self, bid_px_e9: int, bid_qty_e9: int, ask_px_e9: int, ask_qty_e9: int) -> None:
         """A side that is missing, or both when they cross, shows no size: nothing can match there."""
@@ -92,10 +114,69 @@ class Book:
         queue = self.bids if side == "buy" else self.asks
         while queue:
             _, place, order = queue[0]
-            if order.place == place and order.status in LIVE:
+            if order.place == place and order.status in WORKING:
                 return order
             heappop(queue)
         return None
+
+    def hold(self, order: Order, place: int) -> None:
+        """Keep a stop until the touch reaches its trigger."""
+        order.place = place
+        if order.trail_e9 or order.trail_bps_e9:
+            self.trails.append(order)
+        self._queue(order)
+
+    def _queue(self, order: Order) -> None:
+        place = order.place
+        if order.side == "buy":
+            heappush(self.stop_buys, (order.stop_px_e9, place, order))
+        else:
+            heappush(self.stop_sells, (-order.stop_px_e9, place, order))
+
+    def follow(self) -> list[Order]:
+        """Move the triggers that the touch has left behind, never towards it; the stops whose trigger moved."""
+        self.trails = [order for order in dict.fromkeys(self.trails) if order.status == "held"]
+        if self.bid_px_e9 > 0 and 0 < self.ask_px_e9 < self.bid_px_e9:
+            return []
+        moved = [order for order in self.trails if self._follows(order)]
+        if moved:
+            held = [entry[2] for entry in (*self.stop_buys, *self.stop_sells) if entry[1] == entry[2].place]
+            self.stop_buys, self.stop_sells = [], []
+            for order in held:
+                if order.status == "held":
+                    self._queue(order)
+        return moved
+
+    def _follows(self, order: Order) -> bool:
+        px_e9 = self.ask_px_e9 if order.side == "buy" else self.bid_px_e9
+        distance_e9 = order.trail_e9 or px_e9 * order.trail_bps_e9 // BPS
+        stop_px_e9 = px_e9 + distance_e9 if order.side == "buy" else px_e9 - distance_e9
+        is_left = px_e9 > 0 and (
+            stop_px_e9 < order.stop_px_e9 if order.side == "buy" else stop_px_e9 > order.stop_px_e9
+        )
+        if is_left:
+            order.stop_px_e9 = stop_px_e9
+        return is_left
+
+    def next_fired(self) -> Order | None:
+        """Take out a stop that the touch has reached: a sell by the bid, a buy by the ask; none by a crossed quote."""
+        if self.bid_px_e9 > 0 and 0 < self.ask_px_e9 < self.bid_px_e9:
+            return None
+        for queue in (self.stop_sells, self.stop_buys):
+            while queue:
+                _, place, order = queue[0]
+                is_current = order.place == place and order.status == "held"
+                if is_current and not self._is_reached(order):
+                    break
+                heappop(queue)
+                if is_current:
+                    return order
+        return None
+
+    def _is_reached(self, stop: Order) -> bool:
+        if stop.side == "buy":
+            return 0 < stop.stop_px_e9 <= self.ask_px_e9
+        return 0 < self.bid_px_e9 <= stop.stop_px_e9
 
     def is_marketable(self, order: Order) -> bool:
         if order.side == "buy":

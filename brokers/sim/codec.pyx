@@ -7,8 +7,8 @@ from hotpath.fixed cimport format_e9, format_i64
 from hotpath.ticket cimport Ticket
 
 cdef enum:
-    LINE_BYTES = 320
-    NAME_BYTES_MAX = 36          # longest id or symbol; three of them, two decimals, a time and the words fit LINE_BYTES
+    LINE_BYTES = 384
+    NAME_BYTES_MAX = 36          # longest id or symbol; three of them, four decimals, a time and the words fit LINE_BYTES
 
 
 cdef inline char* put(char* at, const char* text) noexcept nogil:
@@ -49,13 +49,26 @@ cdef const char* tif_word(int tif) except NULL:
     raise ValueError("the venue has no time in force %d" % tif)
 
 
-cdef char* put_amounts(char* at, int64_t qty_e9, int64_t px_e9) noexcept nogil:
+cdef char* put_amounts(char* at, Ticket ticket) noexcept:
+    """Quantity, limit and trigger, as far as the ticket has them."""
     at = put(at, b'","qty":"')
-    at += format_e9(qty_e9, at)
-    if px_e9 != 0:
+    at += format_e9(ticket.qty_e9, at)
+    if ticket.px_e9 != 0 and ticket.ord_type != MARKET:
         at = put(at, b'","px":"')
-        at += format_e9(px_e9, at)
+        at += format_e9(ticket.px_e9, at)
+    if ticket.stop_px_e9 != 0:
+        at = put(at, b'","stop":"')
+        at += format_e9(ticket.stop_px_e9, at)
+    if ticket.trail_e9 != 0 or ticket.trail_bps_e9 != 0:
+        at = put(at, b'","trail":"' if ticket.trail_e9 != 0 else b'","trail_bps":"')
+        at += format_e9(ticket.trail_e9 if ticket.trail_e9 != 0 else ticket.trail_bps_e9, at)
     return put(at, b'"')
+
+
+cdef const char* type_word(Ticket ticket) noexcept:
+    if ticket.stop_px_e9 != 0:
+        return b'stop","tif":"' if ticket.ord_type == MARKET else b'stop_limit","tif":"'
+    return b'market","tif":"' if ticket.ord_type == MARKET else b'limit","tif":"'
 
 
 def render_new(Ticket ticket not None) -> bytes:
@@ -69,9 +82,9 @@ def render_new(Ticket ticket not None) -> bytes:
     at = put(at, b'","sym":"')
     at = put_name(at, ticket.symbol)
     at = put(at, b'","side":"buy","type":"' if ticket.side == BUY else b'","side":"sell","type":"')
-    at = put(at, b'market","tif":"' if ticket.ord_type == MARKET else b'limit","tif":"')
+    at = put(at, type_word(ticket))
     at = put(at, tif_word(ticket.tif))
-    at = put_amounts(at, ticket.qty_e9, 0 if ticket.ord_type == MARKET else ticket.px_e9)
+    at = put_amounts(at, ticket)
     if ticket.tif == GTD:
         at = put(at, b',"exp":')
         at += format_i64(ticket.expire_ns, at)
@@ -86,7 +99,7 @@ def render_replace(Ticket ticket not None) -> bytes:
     at = put_name(at, ticket.broker_cl_ord_id)
     at = put(at, b'","orig":"')
     at = put_name(at, ticket.orig_broker_cl_ord_id)
-    at = put_amounts(at, ticket.qty_e9, 0 if ticket.ord_type == MARKET else ticket.px_e9)
+    at = put_amounts(at, ticket)
     at = put(at, b"}")
     return line(out, at)
 

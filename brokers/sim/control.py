@@ -30,6 +30,7 @@ class Control:
             "resume": lambda admin, now_ns: venue.pump.resume(),
             "disconnect": self._disconnect,
             "refuse": self._refuse,
+            "feed": lambda admin, now_ns: venue.feed.set_line(admin.key, admin.mode),
             "drop_feeds": lambda admin, now_ns: venue.feed.drop_all(),
             "quirks": self._quirks,
             "bust": self._bust,

@@ -11,13 +11,17 @@ from random import Random
 
 from brokers.sim import messages as m
 from brokers.sim.book import Book, Order
+from brokers.sim.pace import Pace
 from brokers.sim.quirks import MILLION, Delivery, Drop, Outbound, Quirks
 from hotpath.fixed import from_e4, from_e9, to_e9
 
 MAX_ORDERS = 20_000_000
 SIDES = frozenset({"buy", "sell"})
 TIFS = frozenset({"day", "gtc", "ioc", "fok", "gtd"})
+STOPS = frozenset({"stop", "stop_limit"})
+TYPES = frozenset({"market", "limit"}) | STOPS
 MONEY_SCALE = 10**14  # px_e9 * qty_e9 to 1e-4
+TOO_FAST = ("throttled", "RATE", "too many messages: send it again later")
 
 
 class Refusal(Exception):
@@ -29,6 +33,7 @@ class Exchange:
 
     def __init__(self, seed: int, quirks: Quirks | None = None, symbols: frozenset[str] = frozenset()) -> None:
         self.delivery = Delivery(Random(seed), quirks or Quirks())
+        self.pace = Pace()
         self.books: dict[str, Book] = {sym: Book() for sym in sorted(symbols)}
         self.orders: dict[tuple[str, str], Order] = {}
         self.executions: dict[str, list[m.Fill]] = {}
@@ -65,12 +70,23 @@ class Exchange:
         if self.quirks.is_depth_unlimited:
             bid_qty_e9 = ask_qty_e9 = 2**62
         book.set_touch(bid_px_e9, bid_qty_e9, ask_px_e9, ask_qty_e9)
-        if not book.bids and not book.asks:
-            return []
         out: list[Outbound] = []
-        self._match_resting(book, "buy", now_ns, out)
-        self._match_resting(book, "sell", now_ns, out)
+        if book.bids or book.asks:
+            self._match_resting(book, "buy", now_ns, out)
+            self._match_resting(book, "sell", now_ns, out)
+        for order in book.follow() if book.trails else ():
+            self.note(order.key, m.Trailed(order.id, order.oid, from_e9(order.stop_px_e9), now_ns))
+        if book.stop_buys or book.stop_sells:
+            self._fire(book, now_ns, out)
         return out
+
+    def _fire(self, book: Book, now_ns: int, out: list[Outbound]) -> None:
+        """Stops that the touch has reached become the orders that they are of, after all that rested before."""
+        while (order := book.next_fired()) is not None:
+            order.status = "new"
+            px_e9 = book.ask_px_e9 if order.side == "buy" else book.bid_px_e9
+            self._say(order.key, m.Triggered(order.id, order.oid, from_e9(px_e9), now_ns), now_ns, out)
+            self._enter(order, now_ns, out)
 
     def on_trade(self, sym: str, *, px_e9: int, qty_e9: int, now_ns: int) -> list[Outbound]:
         """A print: resting limit orders at or beyond its price share its size."""
@@ -109,6 +125,8 @@ class Exchange:
     def on_order(self, key: str, new: m.New, now_ns: int) -> list[Outbound]:
         """Take or refuse one order, and match it."""
         out: list[Outbound] = []
+        if self._is_too_fast(key, now_ns):
+            return self._turn_away(key, m.Rejected(new.id, *TOO_FAST, now_ns), now_ns)
         if self.delivery.hits(self.quirks.swallow_ppm):
             return self._reset(key, out)
         if (key, new.id) in self.orders:
@@ -135,6 +153,16 @@ class Exchange:
             return self._reset(key, out)
         return out
 
+    def _is_too_fast(self, key: str, now_ns: int) -> bool:
+        """Whether a message is one too many for its key's rate: refused at the door, and nothing remembers it."""
+        rate_per_s, burst = self.quirks.rate_per_s, self.quirks.rate_burst
+        return rate_per_s > 0 and not self.pace.takes(key, rate_per_s, burst, now_ns)
+
+    def _turn_away(self, key: str, refusal: m.Message, now_ns: int) -> list[Outbound]:
+        out: list[Outbound] = []
+        self._say(key, refusal, now_ns, out)
+        return out
+
     def _reset(self, key: str, out: list[Outbound]) -> list[Outbound]:
         """The link goes down before anything of `out` leaves: only a query will tell."""
         return [(0, key, Drop()), *(item for item in out if item[1] != key)]
@@ -144,26 +172,39 @@ class Exchange:
         if not 1 <= len(new.id) <= 36 or not new.id.isascii() or not new.id.isprintable():
             raise Refusal("other", "BAD_ID", "id must be 1 to 36 printable ASCII characters")
         if self.order_count > MAX_ORDERS:
-            raise Refusal("throttled", "FULL", "the venue takes no more orders")
+            raise Refusal("other", "FULL", "the venue takes no more orders")
         if new.sym not in self.books:
             raise Refusal("symbol", "NO_SYMBOL", f"no such symbol: {new.sym}")
-        if new.side not in SIDES or new.tif not in TIFS or new.type not in ("market", "limit"):
+        if new.side not in SIDES or new.tif not in TIFS or new.type not in TYPES:
             raise Refusal("other", "BAD_TERMS", "side, type or tif is not one of ours")
+        if new.stop is not None and new.type not in STOPS:
+            raise Refusal("other", "BAD_TERMS", "only stop and stop_limit have a trigger")
+        if (new.trail or new.trail_bps) and (new.type != "stop" or (new.trail and new.trail_bps)):
+            raise Refusal("other", "BAD_TERMS", "only stop has a trail, an amount or basis points")
         order.qty_e9 = _positive(new.qty, "qty")
-        order.is_market = new.type == "market"
+        order.is_market = new.type in ("market", "stop")
         order.px_e9 = 0 if order.is_market else _positive(new.px or "", "price")
+        if new.type in STOPS:
+            order.stop_px_e9 = _positive(new.stop or "", "price")
+            order.trail_e9, order.trail_bps_e9 = trail_of(new)
+            order.status = "held"
         order.tif = new.tif
         order.expire_ns = new.exp
         if new.tif == "gtd" and new.exp <= now_ns:
             raise Refusal("other", "EXPIRED", "exp is past")
-        if order.is_market and not self.books[new.sym].is_quoted:
+        if new.type == "market" and not self.books[new.sym].is_quoted:
             raise Refusal("session", "NO_MARKET", f"no quote yet: {new.sym}")
         if self.delivery.hits(self.quirks.reject_ppm):
             raise Refusal("funds", "CREDIT", "insufficient funds")
 
     def _enter(self, order: Order, now_ns: int, out: list[Outbound]) -> None:
-        """Match against the touch; what is left rests or expires by its time in force."""
+        """Match against the touch; what is left rests or expires by its time in force. A stop waits for its trigger."""
         book = self.books[order.sym]
+        if order.status == "held":
+            book.hold(order, self.next_place())
+            self.note_end(order)
+            self._fire(book, now_ns, out)
+            return
         available = book.available_qty_e9(order.side) if book.is_marketable(order) else 0
         if order.tif == "fok" and available < order.qty_e9:
             available = 0
@@ -178,7 +219,8 @@ class Exchange:
             self._end(order, "expired", now_ns, out)
             return
         self._rest(book, order)
-        self.note_end(order)
+        if not order.stop_px_e9:  # of a stop it was noted when it came
+            self.note_end(order)
 
     def note_end(self, order: Order) -> None:
         """Remember when a resting order ends by itself."""
@@ -197,6 +239,8 @@ class Exchange:
 
     def on_cancel(self, key: str, cancel: m.Cancel, now_ns: int) -> list[Outbound]:
         out: list[Outbound] = []
+        if self._is_too_fast(key, now_ns):
+            return self._turn_away(key, m.CancelRejected(cancel.id, *TOO_FAST, now_ns), now_ns)
         if self.delivery.hits(self.quirks.swallow_ppm):
             return self._reset(key, out)
         order = self.orders.get((key, cancel.id))
@@ -225,24 +269,31 @@ class Exchange:
     def on_replace(self, key: str, replace: m.Replace, now_ns: int) -> list[Outbound]:
         """New terms under a new id; less quantity at the same price keeps the place in line."""
         out: list[Outbound] = []
+        if self._is_too_fast(key, now_ns):
+            return self._turn_away(key, m.ReplaceRejected(replace.id, replace.orig, *TOO_FAST, now_ns), now_ns)
         if self.delivery.hits(self.quirks.swallow_ppm):
             return self._reset(key, out)
         order = self.orders.get((key, replace.orig))
         try:
-            qty_e9, px_e9 = self._judge_replace(order, key, replace)
+            qty_e9, px_e9, stop_px_e9 = self._judge_replace(order, key, replace)
+            named = trail_of(replace)
         except Refusal as refusal:
             reason, code, text = refusal.args
             refused = m.ReplaceRejected(replace.id, replace.orig, reason, code, text, now_ns)
             self._say(key, refused, now_ns, out)
             return out
         assert order is not None
-        keeps_place = qty_e9 <= order.qty_e9 and px_e9 == order.px_e9
+        trail = named if any(named) else (order.trail_e9, order.trail_bps_e9)
+        before = order.px_e9, order.stop_px_e9, (order.trail_e9, order.trail_bps_e9)
+        keeps_place = qty_e9 <= order.qty_e9 and (px_e9, stop_px_e9, trail) == before
         orig = order.id
         self.orders[key, replace.id] = order
-        order.id, order.qty_e9, order.px_e9 = replace.id, qty_e9, px_e9
+        order.id, order.qty_e9, order.px_e9, order.stop_px_e9 = replace.id, qty_e9, px_e9, stop_px_e9
+        order.trail_e9, order.trail_bps_e9 = trail
         replaced = m.Replaced(
             order.id, orig, order.oid, from_e9(qty_e9), from_e9(px_e9),
-            from_e9(order.cum_qty_e9), from_e9(order.leaves_qty_e9), now_ns,
+            from_e9(order.cum_qty_e9), from_e9(order.leaves_qty_e9), now_ns, from_e9(_held_px_e9(order)),
+            from_e9(order.trail_e9), from_e9(order.trail_bps_e9),
         )  # fmt: skip
         self._say(key, replaced, now_ns, out)
         if not keeps_place:
@@ -251,7 +302,8 @@ class Exchange:
             return self._reset(key, out)
         return out
 
-    def _judge_replace(self, order: Order | None, key: str, replace: m.Replace) -> tuple[int, int]:
+    def _judge_replace(self, order: Order | None, key: str, replace: m.Replace) -> tuple[int, int, int]:
+        """Quantity, limit and trigger from now on; a trigger that is not named stays as it is. Raises Refusal."""
         if order is None:
             raise Refusal("unknown", "UNKNOWN_ID", "no such order")
         if (key, replace.id) in self.orders:
@@ -261,10 +313,21 @@ class Exchange:
         qty_e9 = _positive(replace.qty, "qty")
         if qty_e9 <= order.cum_qty_e9:
             raise Refusal("qty", "BELOW_FILLED", "new quantity is not above what is filled")
-        return qty_e9, 0 if order.is_market else _positive(replace.px or "", "price")
+        stop_px_e9 = order.stop_px_e9 if replace.stop is None else _positive(replace.stop, "price")
+        if (replace.trail or replace.trail_bps) and (order.status != "held" or not order.is_market):
+            raise Refusal("other", "NO_TRAIL", "the order has no trigger that could follow")
+        if stop_px_e9 != order.stop_px_e9 and order.status != "held":
+            if not order.stop_px_e9:
+                raise Refusal("other", "NO_STOP", "the order has no trigger")
+            raise Refusal("too_late", "TRIGGERED", "the stop has fired")
+        return qty_e9, 0 if order.is_market else _positive(replace.px or "", "price"), stop_px_e9
 
     def _requeue(self, order: Order, now_ns: int, out: list[Outbound]) -> None:
         book = self.books[order.sym]
+        if order.status == "held":
+            book.hold(order, self.next_place())
+            self._fire(book, now_ns, out)
+            return
         self._rest(book, order)
         self._match_resting(book, order.side, now_ns, out)
 
@@ -272,6 +335,8 @@ class Exchange:
 
     def on_query(self, key: str, query: m.Query, now_ns: int) -> list[Outbound]:
         out: list[Outbound] = []
+        if self._is_too_fast(key, now_ns):
+            return self._turn_away(key, m.QueryRejected(query.id, *TOO_FAST, now_ns), now_ns)
         order = self.orders.get((key, query.id))
         if order is None or self.delivery.hits(self.quirks.stale_query_ppm):
             self._say(key, m.State(query.id, False, now_ns), now_ns, out)
@@ -283,7 +348,8 @@ class Exchange:
         average_e9 = order.notional // order.cum_qty_e9 if order.cum_qty_e9 else 0
         return m.State(
             id=order.id, found=True, ts=now_ns, oid=order.oid, status=order.status, sym=order.sym, side=order.side,
-            qty=from_e9(order.qty_e9), px=from_e9(order.px_e9), cum=from_e9(order.cum_qty_e9),
+            qty=from_e9(order.qty_e9), px=from_e9(order.px_e9), stop=from_e9(_held_px_e9(order)),
+            cum=from_e9(order.cum_qty_e9),
             leaves=from_e9(order.leaves_qty_e9), avg=from_e9(average_e9), execs=tuple(order.exec_list),
         )  # fmt: skip
 
@@ -389,6 +455,17 @@ class Exchange:
     def _say(self, key: str, message: m.Message, now_ns: int, out: list[Outbound]) -> None:
         self.note(key, message)
         self.delivery.deliver(key, message, now_ns, out)
+
+
+def trail_of(terms: m.New | m.Replace) -> tuple[int, int]:
+    """Amount and basis points at which a trigger follows; (0, 0) when neither is named. Raises Refusal."""
+    amount_e9 = _positive(terms.trail, "price") if terms.trail else 0
+    return amount_e9, _positive(terms.trail_bps, "price") if terms.trail_bps else 0
+
+
+def _held_px_e9(order: Order) -> int:
+    """The trigger of a stop that has not fired; 0 of any other order."""
+    return order.stop_px_e9 if order.status == "held" else 0
 
 
 def _positive(text: str, reason: str) -> int:

@@ -23,10 +23,11 @@ SUBSCRIBERS_MAX = 64
 
 
 class Subscriber(WSListener):
-    """One market-data connection. `streams` is empty for all of them."""
+    """One market-data connection. `streams` is empty for all of them; `line` is the one that it came in by."""
 
-    def __init__(self, server: FeedServer, streams: frozenset[str]) -> None:
+    def __init__(self, server: FeedServer, streams: frozenset[str], line: str) -> None:
         self.server = server
+        self.line = line
         self.streams = streams
         self.transport: WSTransport | None = None
 
@@ -55,6 +56,8 @@ class FeedServer:
         self._on_subscribed = on_subscribed
         self._subscribers: list[Subscriber] = []
         self._server: asyncio.Server | None = None
+        self._muted: set[str] = set()
+        self._refused: set[str] = set()
 
     async def start(self, host: str, port: int) -> int:
         """Listen; the port."""
@@ -70,10 +73,12 @@ class FeedServer:
 
     def _accept(self, request: WSUpgradeRequest) -> WSListener | None:
         url = urlsplit(request.path.decode("ascii", "replace"))
-        if url.path not in ("/stream", "/ws") or len(self._subscribers) >= SUBSCRIBERS_MAX:
+        query = parse_qs(url.query)
+        line = query.get("line", [""])[0]
+        if url.path not in ("/stream", "/ws") or len(self._subscribers) >= SUBSCRIBERS_MAX or line in self._refused:
             return None
-        names = parse_qs(url.query).get("streams", [""])[0]
-        return Subscriber(self, frozenset(name for name in names.split("/") if name))
+        names = query.get("streams", [""])[0]
+        return Subscriber(self, frozenset(name for name in names.split("/") if name), line)
 
     def add(self, subscriber: Subscriber) -> None:
         self._subscribers.append(subscriber)
@@ -96,6 +101,8 @@ class FeedServer:
         """Send to each subscriber of the stream; a frame without a stream name goes to all."""
         self.frame_count += 1
         for subscriber in tuple(self._subscribers):
+            if subscriber.line in self._muted:
+                continue
             if subscriber.streams and stream and stream not in subscriber.streams:
                 continue
             transport = subscriber.transport
@@ -110,9 +117,28 @@ class FeedServer:
 
     def drop_all(self) -> None:
         """Reset every market-data connection."""
+        self._drop({subscriber.line for subscriber in self._subscribers})
+
+    def _drop(self, lines: set[str]) -> None:
         for subscriber in tuple(self._subscribers):
-            if subscriber.transport is not None:
+            if subscriber.line in lines and subscriber.transport is not None:
                 subscriber.transport.disconnect(False)
+
+    def set_line(self, line: str, mode: str) -> None:
+        """Break one of the lines that subscribers come in by, or mend it.
+
+        mode: `mute` says nothing on it, `refuse` drops it and takes nobody, `unmute` ends both, `reset` drops it once.
+        Raises ValueError for any other.
+        """
+        if mode not in ("mute", "unmute", "refuse", "reset"):
+            raise ValueError(f"no such mode: {mode}")
+        for lines, name in ((self._muted, "mute"), (self._refused, "refuse")):
+            if mode == name:
+                lines.add(line)
+            elif mode == "unmute":
+                lines.discard(line)
+        if mode in ("refuse", "reset"):
+            self._drop({line})
 
     async def stop(self) -> None:
         self.drop_all()

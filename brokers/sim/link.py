@@ -11,15 +11,14 @@ from typing import cast
 
 import msgspec
 
-from brokers.capabilities import Capabilities, DedupClass, RateBudget
+from brokers.capabilities import Capabilities, DedupClass, NativeStops, RateBudget
 from brokers.ports import Report, ReportSink, ReportUnknown
-from brokers.rate import TokenBucket
 from brokers.sim import messages as m
 from brokers.sim.codec import render_cancel, render_new, render_query, render_replace
 from brokers.sim.reports import ReportReader
 from brokers.sim.session import encode, sign
 from brokers.wire import send_now
-from hotpath.enums import OrdType, Tif
+from hotpath.enums import OrdType, PriceSource, Tif
 from hotpath.ticket import Ticket
 
 FULL_RETRY_S = 0.001  # nothing tells when a full kernel buffer that we do not own has room
@@ -46,9 +45,7 @@ class SimLinkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     horizon_ms: int = 0  # in which the venue may not find an order that it took
     backoff_ms_first: int = 50
     backoff_ms_max: int = 5000
-    messages_per_s: int = 1_000_000
-    burst: int = 100_000
-    reserved_burst: int = 10_000
+    budget: RateBudget = RateBudget()  # what the venue is known to take
 
 
 class Wire(asyncio.Protocol):
@@ -118,7 +115,7 @@ class Wire(asyncio.Protocol):
 
 
 class SimAdapter:
-    """Owner of the link's life: connect, login, recovery, heartbeats, budget. Orders are the engine's."""
+    """Owner of the link's life: connect, login, recovery, heartbeats. Orders and their pace are the engine's."""
 
     def __init__(
         self,
@@ -142,22 +139,20 @@ class SimAdapter:
         self._mono_ns = mono_ns
         self._wall_ns = wall_ns
         self._rng = rng
-        budget = RateBudget(
-            messages_per_s=config.messages_per_s, burst=config.burst, reserved_burst=config.reserved_burst
-        )
         self.capabilities = Capabilities(
             broker="sim",
             tifs=frozenset({Tif.DAY, Tif.GTC, Tif.IOC, Tif.FOK, Tif.GTD}),
             ord_types=frozenset({OrdType.MARKET, OrdType.LIMIT}),
             has_native_replace=True,
             replace_changes_id=True,
-            has_native_stop=False,
+            native_stops=NativeStops(
+                has_limit=True, has_trail=True, sell_source=PriceSource.BID, buy_source=PriceSource.ASK
+            ),
             has_query_by_id=True,
             dedup=DedupClass.ALWAYS,
             horizon_ns=config.horizon_ms * 1_000_000,
-            budget=budget,
+            budget=config.budget,
         )
-        self._bucket = TokenBucket(budget, mono_ns)
         self._reader = ReportReader(config.shard, config.history, self._note_exec_seq)
         self._wire: Wire | None = None
         self._task: asyncio.Task[None] | None = None
@@ -176,30 +171,18 @@ class SimAdapter:
 
     def submit(self, *tickets: Ticket) -> int:
         if len(tickets) == 1:
-            ticket = tickets[0]
-            return int(self.is_up and self._send(render_new(ticket), is_reserved=ticket.protective != 0))
-        lines = []
-        wire = self._wire if self.is_up else None
-        for ticket in tickets:
-            if wire is None or not self._bucket.take(is_reserved=ticket.protective != 0):
-                self._call_writable(FULL_RETRY_S)
-                break
-            lines.append(render_new(ticket))
-        if wire is None or not lines or wire.send(b"".join(lines)):
-            return len(lines)
-        for _ in lines:
-            self._bucket.give_back()
-        self._call_writable(FULL_RETRY_S)
-        return 0
+            return int(self.is_up and self._send(render_new(tickets[0])))
+        is_sent = self.is_up and self._send(b"".join([render_new(ticket) for ticket in tickets]))
+        return len(tickets) if is_sent else 0
 
     def cancel(self, ticket: Ticket) -> bool:
-        return self.is_up and self._send(render_cancel(ticket), is_reserved=True)
+        return self.is_up and self._send(render_cancel(ticket))
 
     def replace(self, ticket: Ticket) -> bool:
-        return self.is_up and self._send(render_replace(ticket), is_reserved=ticket.protective != 0)
+        return self.is_up and self._send(render_replace(ticket))
 
     def query(self, ticket: Ticket) -> bool:
-        return self.is_up and self._send(render_query(ticket), is_reserved=False)
+        return self.is_up and self._send(render_query(ticket))
 
     async def open(self) -> None:
         """Start connecting; `on_link` tells when the link is up. Idempotent."""
@@ -221,22 +204,15 @@ class SimAdapter:
 
     # --- sending ------------------------------------------------------------------------------------------------------
 
-    def _send(self, line: bytes, *, is_reserved: bool) -> bool:
+    def _send(self, lines: bytes) -> bool:
         wire = self._wire
         if wire is None:
             return False
-        if not self._bucket.take(is_reserved=is_reserved):
-            self._call_writable(self._bucket.wait_ns(is_reserved=is_reserved) / 1e9)
-            return False
-        if wire.send(line):
+        if wire.send(lines):
             return True
-        self._bucket.give_back()
-        self._call_writable(FULL_RETRY_S)
-        return False
-
-    def _call_writable(self, delay_s: float) -> None:
         if self._writable is None:
-            self._writable = asyncio.get_running_loop().call_later(max(delay_s, FULL_RETRY_S), self._on_writable)
+            self._writable = asyncio.get_running_loop().call_later(FULL_RETRY_S, self._on_writable)
+        return False
 
     def _on_writable(self) -> None:
         self._writable = None

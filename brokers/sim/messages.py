@@ -36,6 +36,9 @@ class New(Message, frozen=True, gc=False, tag="new"):
     qty: str
     px: str | None = None
     exp: int = 0
+    stop: str | None = None
+    trail: str | None = None
+    trail_bps: str | None = None
 
 
 class Cancel(Message, frozen=True, gc=False, tag="cancel"):
@@ -47,6 +50,9 @@ class Replace(Message, frozen=True, gc=False, tag="replace"):
     orig: str
     qty: str
     px: str | None = None
+    stop: str | None = None
+    trail: str | None = None
+    trail_bps: str | None = None
 
 
 class Query(Message, frozen=True, gc=False, tag="query"):
@@ -137,6 +143,22 @@ class Fill(Message, frozen=True, gc=False, tag="fill"):
     ts: int
 
 
+class Triggered(Message, frozen=True, gc=False, tag="triggered"):
+    id: str
+    oid: str
+    px: str
+    ts: int
+
+
+class Trailed(Message, frozen=True, gc=False, tag="trailed"):
+    """Of the ledger alone: nobody is told that a trigger has followed the market."""
+
+    id: str
+    oid: str
+    stop: str
+    ts: int
+
+
 class Canceled(Message, frozen=True, gc=False, tag="canceled"):
     id: str
     oid: str
@@ -168,6 +190,9 @@ class Replaced(Message, frozen=True, gc=False, tag="replaced"):
     cum: str
     leaves: str
     ts: int
+    stop: str = "0"
+    trail: str = "0"
+    trail_bps: str = "0"
 
 
 class ReplaceRejected(Message, frozen=True, gc=False, tag="replace_rejected"):
@@ -180,6 +205,14 @@ class ReplaceRejected(Message, frozen=True, gc=False, tag="replace_rejected"):
 
 
 class CancelRejected(Message, frozen=True, gc=False, tag="cancel_rejected"):
+    id: str
+    reason: str
+    code: str
+    text: str
+    ts: int
+
+
+class QueryRejected(Message, frozen=True, gc=False, tag="query_rejected"):
     id: str
     reason: str
     code: str
@@ -217,6 +250,7 @@ class State(Message, frozen=True, gc=False, tag="state"):
     side: str = ""
     qty: str = "0"
     px: str = "0"
+    stop: str = "0"
     cum: str = "0"
     leaves: str = "0"
     avg: str = "0"
@@ -253,10 +287,11 @@ class AdminOk(Message, frozen=True, gc=False, tag="admin_ok"):
     stats: dict[str, int] = {}
 
 
-Fact = Ack | Fill | Canceled | Expired | Rejected | Replaced | Busted  # what changes the book
+Fact = Ack | Fill | Trailed | Triggered | Canceled | Expired | Rejected | Replaced | Busted  # what changes the book
 Request = Login | Ping | New | Cancel | Replace | Query | MassCancel | Execs | Orders | Positions | Admin
 Answer = (
-    Hello | Welcome | Logout | Ping | Pong | Error | Ack | Fill | Canceled | Expired | Rejected | Replaced
-    | ReplaceRejected | CancelRejected | Busted | State | MassCanceled | ExecsEnd | OrdersEnd | PositionList | AdminOk
+    Hello | Welcome | Logout | Ping | Pong | Error | Ack | Fill | Triggered | Canceled | Expired | Rejected | Replaced
+    | ReplaceRejected | CancelRejected | QueryRejected | Busted | State | MassCanceled | ExecsEnd | OrdersEnd
+    | PositionList | AdminOk
 )  # fmt: skip
 Outgoing = Message

@@ -29,6 +29,8 @@ class Quirks(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     stale_query_ppm: int = 0  # a query does not find an order that is there
     unknown_word_ppm: int = 0  # a message of a kind that nobody documented precedes a report
     is_depth_unlimited: bool = False  # the touch has room for any size
+    rate_per_s: int = 0  # messages of a key: orders, cancels, replaces, queries; more are refused. 0: any number
+    rate_burst: int = 1  # how many of them at once after a rest
     taker_fee_ppm: int = 0
     maker_fee_ppm: int = 0
 

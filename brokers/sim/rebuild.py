@@ -9,7 +9,7 @@ import msgspec
 
 from brokers.sim import messages as m
 from brokers.sim.book import Book, Order
-from brokers.sim.exchange import Exchange
+from brokers.sim.exchange import STOPS, Exchange, trail_of
 from hotpath.fixed import to_e9
 
 
@@ -64,6 +64,11 @@ class Rebuilder:
             self._order(key, fact.id, fact.oid)
         elif isinstance(fact, m.Fill):
             self._exchange.book_fill(self._order(key, fact.id, fact.oid), fact)
+        elif isinstance(fact, m.Trailed):
+            self._order(key, fact.id, fact.oid).stop_px_e9 = to_e9(fact.stop)
+        elif isinstance(fact, m.Triggered):
+            order = self._order(key, fact.id, fact.oid)
+            order.status, order.place = "new", self._exchange.next_place()
         elif isinstance(fact, m.Replaced):
             self._replaced(key, fact)
         elif isinstance(fact, m.Busted):
@@ -82,7 +87,10 @@ class Rebuilder:
         order = exchange.orders[key, id] = Order(key, id, oid, new.sym, new.side)
         order.tif, order.expire_ns = new.tif, new.exp
         order.qty_e9 = to_e9(new.qty)
-        order.is_market = new.type == "market"
+        order.is_market = new.type in ("market", "stop")
+        if new.type in STOPS:
+            order.status, order.stop_px_e9 = "held", to_e9(new.stop or "0")
+            order.trail_e9, order.trail_bps_e9 = trail_of(new)
         order.px_e9 = 0 if order.is_market else to_e9(new.px or "0")
         order.place = exchange.next_place()
         exchange.order_count = int(oid[1:])
@@ -90,6 +98,8 @@ class Rebuilder:
         return order
 
     def _rejected(self, key: str, fact: m.Rejected) -> None:
+        if fact.reason == "throttled":  # turned away at the door: the name is as free as before
+            return
         if (key, fact.id) in self._exchange.orders:  # a name that was used before: its order stands
             return
         new = self._asked.pop((key, fact.id))
@@ -101,17 +111,25 @@ class Rebuilder:
     def _replaced(self, key: str, fact: m.Replaced) -> None:
         order = self._exchange.orders[key, fact.id] = self._exchange.orders[key, fact.orig]
         qty_e9, px_e9 = to_e9(fact.qty), to_e9(fact.px)
-        if qty_e9 > order.qty_e9 or px_e9 != order.px_e9:
+        stop_px_e9 = to_e9(fact.stop) if order.status == "held" else order.stop_px_e9
+        trail = to_e9(fact.trail), to_e9(fact.trail_bps)
+        before = order.px_e9, order.stop_px_e9, (order.trail_e9, order.trail_bps_e9)
+        if qty_e9 > order.qty_e9 or (px_e9, stop_px_e9, trail) != before:
             order.place = self._exchange.next_place()
-        order.id, order.qty_e9, order.px_e9 = fact.id, qty_e9, px_e9
+        order.trail_e9, order.trail_bps_e9 = trail
+        order.id, order.qty_e9, order.px_e9, order.stop_px_e9 = fact.id, qty_e9, px_e9, stop_px_e9
 
     def finish(self) -> None:
         """Put what is live back into line."""
         for order in sorted(self._orders, key=lambda order: order.place):
             if not order.is_live:
                 continue
-            if order.tif in ("ioc", "fok"):  # never rests: the line that ended it was cut off
+            book = self._exchange.books.setdefault(order.sym, Book())
+            if order.status == "held":
+                book.hold(order, order.place)
+            elif order.tif in ("ioc", "fok"):  # never rests: the line that ended it was cut off
                 order.status = "expired"
                 continue
-            self._exchange.books.setdefault(order.sym, Book()).rest(order, order.place)
+            else:
+                book.rest(order, order.place)
             self._exchange.note_end(order)

@@ -15,6 +15,7 @@ from hotpath.fixed import to_e4, to_e9
 
 STATUS = {
     "new": OrdStatus.NEW,
+    "held": OrdStatus.NEW,
     "partially_filled": OrdStatus.PARTIALLY_FILLED,
     "filled": OrdStatus.FILLED,
     "canceled": OrdStatus.CANCELED,
@@ -40,12 +41,14 @@ class ReportReader:
         self._note_exec_seq = note_exec_seq
         self._makers: dict[type[m.Message], Callable[[Any, dict[str, Any]], ports.Report]] = {
             m.Fill: self._trade,
+            m.Triggered: lambda message, head: ports.ReportTriggered(trigger_px_e9=to_e9(message.px), **head),
             m.Canceled: lambda message, head: ports.ReportCanceled(cum_qty_e9=to_e9(message.cum), **head),
             m.Expired: lambda message, head: ports.ReportExpired(cum_qty_e9=to_e9(message.cum), **head),
             m.Rejected: lambda message, head: ports.ReportRejected(**_refusal(message), **head),
             m.Replaced: _replaced,
             m.ReplaceRejected: lambda message, head: ports.ReportReplaceRejected(**_refusal(message), **head),
             m.CancelRejected: lambda message, head: ports.ReportCancelRejected(**_refusal(message), **head),
+            m.QueryRejected: lambda message, head: ports.ReportQueryRejected(**_refusal(message), **head),
             m.Busted: _busted,
             m.State: _state,
         }
@@ -98,14 +101,14 @@ class ReportReader:
         )  # fmt: skip
 
 
-def _refusal(message: m.Rejected | m.ReplaceRejected | m.CancelRejected) -> dict[str, Any]:
+def _refusal(message: m.Rejected | m.ReplaceRejected | m.CancelRejected | m.QueryRejected) -> dict[str, Any]:
     return {"reason": _reason(message.reason), "code": message.code, "text": message.text}
 
 
 def _replaced(replaced: m.Replaced, head: dict[str, Any]) -> ports.Report:
     return ports.ReportReplaced(
-        order_qty_e9=to_e9(replaced.qty), px_e9=to_e9(replaced.px), cum_qty_e9=to_e9(replaced.cum),
-        leaves_qty_e9=to_e9(replaced.leaves), **head,
+        order_qty_e9=to_e9(replaced.qty), px_e9=to_e9(replaced.px), stop_px_e9=to_e9(replaced.stop),
+        cum_qty_e9=to_e9(replaced.cum), leaves_qty_e9=to_e9(replaced.leaves), **head,
     )  # fmt: skip
 
 
@@ -123,6 +126,6 @@ def _state(state: m.State, head: dict[str, Any]) -> ports.Report:
     )  # fmt: skip
     return ports.ReportState(
         found=state.found, status=STATUS.get(state.status, OrdStatus.NONE), order_qty_e9=to_e9(state.qty),
-        px_e9=to_e9(state.px), cum_qty_e9=to_e9(state.cum), leaves_qty_e9=to_e9(state.leaves),
-        avg_px_e9=to_e9(state.avg), executions=executions, **head,
+        px_e9=to_e9(state.px), stop_px_e9=to_e9(state.stop), cum_qty_e9=to_e9(state.cum),
+        leaves_qty_e9=to_e9(state.leaves), avg_px_e9=to_e9(state.avg), executions=executions, **head,
     )  # fmt: skip

@@ -310,6 +310,7 @@ class Venue:
             "fills": self.exchange.exec_seq,
             "reports": self.report_count,
             "late": len(self._late),
+            "throttled": self.exchange.pace.refused,
             "frames": self.feed.frame_count,
             "subscribers": self.feed.subscriber_count,
             "sessions": len(self._sessions),

@@ -37,7 +37,8 @@ class Wait(StrEnum):
     done = "done"
 
 
-def _client(url: str, key: str, secret: str, aud: str | None, account: str, session: str) -> Any:
+def client(url: str, key: str, secret: str, aud: str | None, account: str, session: str) -> Any:
+    """The SDK's client; a usage error for an address that is none."""
     from backstay import Gateway
 
     if not url.startswith(("ws://", "wss://")):
@@ -95,7 +96,7 @@ def place(
         terms["cl_ord_id"] = cl_ord_id
 
     async def work() -> dict[str, Any]:
-        async with _client(url, key, secret_of(secret, key, data_dir), aud, account, session) as gw:
+        async with client(url, key, secret_of(secret, key, data_dir), aud, account, session) as gw:
             order = await gw.place(side.value, symbol, qty, timeout=timeout, **terms)
             if wait is Wait.working:
                 await order.working(timeout=timeout)
@@ -131,7 +132,7 @@ def cancel(
     async def work() -> dict[str, Any]:
         from backstay._wire import requests as wire
 
-        async with _client(url, key, secret_of(secret, key, data_dir), aud, account, session) as gw:
+        async with client(url, key, secret_of(secret, key, data_dir), aud, account, session) as gw:
             if every:
                 return _plain(await gw.cancel_all(symbol=symbol))
             return _plain(await gw.ask(wire.Cancel, {"cl_ord_id": cl_ord_id}, None))
@@ -156,7 +157,7 @@ def list_orders(
     """Open orders and those that were done lately."""
 
     async def work() -> list[dict[str, Any]]:
-        async with _client(url, key, secret_of(secret, key, data_dir), aud, account, session) as gw:
+        async with client(url, key, secret_of(secret, key, data_dir), aud, account, session) as gw:
             return [_plain(gw.orders[name]) for name in gw.orders]
 
     orders = [order for order in run(work(), as_json=as_json) if status in (None, order["ord_status"])]
@@ -180,7 +181,7 @@ def positions(
     """What the account holds."""
 
     async def work() -> list[dict[str, Any]]:
-        async with _client(url, key, secret_of(secret, key, data_dir), aud, account, session) as gw:
+        async with client(url, key, secret_of(secret, key, data_dir), aud, account, session) as gw:
             answer = await gw.query("positions")
             return [_plain(position) for position in answer.positions or []]
 

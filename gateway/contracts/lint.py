@@ -108,6 +108,8 @@ class StreamLint:
         order = event.get("order")
         if event["t"] == "adjusted":
             order = event["after"]
+        if event["t"] == "released" and key in self._qty:  # what its parent lets live of it
+            self._qty[key] = (Decimal(event["cum_qty"]) + Decimal(event["leaves_qty"]), self._qty[key][1])
         if order is not None:
             self._qty[key] = (Decimal(order["qty"]), order["reduce_only"])
             self._symbols[key] = (order["symbol"], 1 if order["side"] == "buy" else -1)

@@ -19,6 +19,7 @@ BODIES: tuple[type[msgspec.Struct], ...] = (
     notices.Instrument,
     rest.Orders,
     notices.OrderState,
+    notices.Explained,
     rest.Events,
     rest.Positions,
     rest.AccountLimits,
@@ -90,6 +91,9 @@ def _account_paths() -> Json:
         f"{account}/orders": {"get": _call("orders", "Orders at the head.", rest.Orders, orders)},
         f"{account}/orders/{{cl_ord_id}}": {
             "get": _call("order", "One order.", notices.OrderState, [a, _path("cl_ord_id")])
+        },
+        f"{account}/orders/{{cl_ord_id}}/explain": {
+            "get": _call("explain", "What became of an order and why.", notices.Explained, [a, _path("cl_ord_id")])
         },
         f"{account}/events": {"get": _call("events", "The events of the wire.", rest.Events, events)},
         f"{account}/positions": {"get": _call("positions", "Positions at the head.", rest.Positions, [a])},

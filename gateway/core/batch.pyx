@@ -11,8 +11,9 @@ from hotpath.checks cimport PairRow
 from hotpath.enums cimport *
 from hotpath.orders cimport OrderRow, is_done
 from hotpath.records cimport *
-from gateway.core.intake cimport Intake, Refusal
+from gateway.core.intake cimport Intake
 from gateway.core.state cimport State
+from gateway.core.terms cimport Refusal
 
 cdef enum:
     PLACE = 0
@@ -78,6 +79,8 @@ cdef class Batch:
             if code:
                 break
         self._undo(account)
+        self.intake.ahead.clear()
+        self.intake.ahead_terms.clear()
         if code:
             return code, at
         if repeats:
@@ -121,6 +124,9 @@ cdef class Batch:
         p.order = <uint32_t>self.intake.order if p.kind != PLACE else 0
         p.ref_px_e9 = self.intake.verdict.ref_px_e9
         self.items.push_back(p)
+        if p.kind == PLACE:
+            self.intake.ahead.append(item)
+            self.intake.ahead_terms.push_back(p.terms)
         if p.kind != CANCEL:
             self._hold(account, &p)
         return 0
@@ -157,7 +163,7 @@ cdef class Batch:
         cdef int64_t old_qty_e9 = 0, old_px = 0, qty_e9 = t.order_qty_e9, px = p.ref_px_e9
         if p.kind == PLACE:
             self.state.gate.count_open(account, 1)
-            if t.trigger:
+            if t.trigger or t.parent:
                 return 0
         else:
             if row.ord_status == OrdStatus.HELD:

@@ -21,8 +21,18 @@ def image_of(State s not None) -> list:
     head = pack((s.shard, s.epoch, s.history, s.seq, s.last_wall_ns, s.events, s.account_names, s.halts.to_dict(),
                  sorted(s.limit_versions.items()), list(s.suspects)))
     seqs = (<const char*>s.acct_seqs)[: accounts * 8] if accounts else b""
-    answered = pack((list(s.revisions.items()), list(s.batches.items())))
+    answered = pack((list(s.revisions.items()), list(s.batches.items()), _extremes(s)))
     return [head, pack(instruments), seqs, answered, s.gate.dump(), *s.orders.parts()]
+
+
+def _extremes(State s) -> list:
+    """(order, extreme) of each trailing stop that has started: where the stop is, it is by these."""
+    cdef uint32_t row
+    found = []
+    for row in range(s.orders.count):
+        if s.orders.rows[row].is_trailing and is_held(&s.orders.rows[row]) and s.stops.extreme_px(row):
+            found.append((row, s.stops.extreme_px(row)))
+    return found
 
 
 def fill(State s not None, bytes data not None) -> None:
@@ -50,7 +60,8 @@ def fill(State s not None, bytes data not None) -> None:
     s.halts = HaltBook.from_dict(halts)
     s.limit_versions.update(versions)
     s.suspects.update(dict.fromkeys(suspects))
-    revisions, batches = unpack(parts[3])
+    revisions, batches, extremes = unpack(parts[3])
+    reached = dict(extremes)
     s.revisions.update((tuple(key), tuple(value)) for key, value in revisions)
     s.batches.update((tuple(key), value) for key, value in batches)
     part = parts[4]
@@ -61,9 +72,12 @@ def fill(State s not None, bytes data not None) -> None:
         if not is_done(order.ord_status):
             s._link(row, order.account)
         s._chain(row, order.account)
+        s.links.tie(row)
         s.doubts += is_doubted(order)
         s.held[order.terms.instrument] += is_held(order)
-        s._watch(row, order)
+        if order.terms.max_age_ns and is_held(order):
+            s._tighten(&order.terms, 1)
+        s._watch(row, order, False, reached.get(row, 0))
 
 
 def _list_again(State s, symbol, tick, lot, min_qty, max_age, outside, asset_class, is_open, is_halted, is_restricted):

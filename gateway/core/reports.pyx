@@ -12,11 +12,12 @@ from hotpath.orders cimport EARLY_MAX, FIRST_REV, OrderRow, first_asked, is_allo
 from hotpath.records cimport *
 from hotpath.checks cimport PairRow
 from hotpath.plants cimport (
-    CHANGE_WITHOUT_A_RECORD, CHECK_KILL_AT_ADMISSION_ONLY, COUNT_REPEATED_FILL_TWICE, IGNORE_FILL_AFTER_CANCEL,
-    LATE_FILL_IS_NOT_LATE, is_planted,
+    CHANGE_WITHOUT_A_RECORD, CHECK_KILL_AT_ADMISSION_ONLY, COUNT_REPEATED_FILL_TWICE, IGNORE_FILL_AFTER_CANCEL, LATE_FILL_IS_NOT_LATE, is_planted,
 )
 from hotpath.ticket cimport Ticket
-from gateway.core.state cimport OP_SUBMIT, State
+from gateway.core.recorder cimport OP_SUBMIT
+from gateway.core.shares cimport excess_after, spared_qty, tell_excess
+from gateway.core.state cimport State
 
 
 cdef bytes clip(bytes text, int most):
@@ -103,7 +104,7 @@ cdef class Reports:
         s.wall_ns = wall_ns
         if pair != NULL:                                # what the position has, less other orders that are bound to reduce it
             room = (-pair.pos_qty_e9 if is_buy else pair.pos_qty_e9) + row.reserved_qty_e9
-            room -= pair.open_reduce_buy_qty_e9 if is_buy else pair.open_reduce_sell_qty_e9
+            room += spared_qty(s, order) - (pair.open_reduce_buy_qty_e9 if is_buy else pair.open_reduce_sell_qty_e9)
         if room >= row.terms.order_qty_e9:
             return True
         room -= room % lot
@@ -214,8 +215,7 @@ cdef class Reports:
         cdef OrderEvent* ev
         cdef TradeBody* body
         cdef bint done = is_done(row.ord_status)
-        cdef int64_t pos, owed_e9, seq
-        cdef int64_t qty_e9 = 0, px_e9 = 0
+        cdef int64_t pos, owed_e9, seq, excess_e9, qty_e9 = 0, px_e9 = 0
         cdef int known = s.orders.find_exec(order, exec_id, len(exec_id), &qty_e9, &px_e9)
         cdef bint early = known == -2
         s.wall_ns = wall_ns
@@ -248,18 +248,18 @@ cdef class Reports:
         ev.stage = Stage.STAGE_NONE
         ev.hold = Hold.HOLD_NONE
         pos = self._position(row)
-        body.last_qty_e9 = last_qty_e9
-        body.last_px_e9 = last_px_e9
-        body.fee_e4 = fee_e4
+        body.last_qty_e9, body.last_px_e9, body.fee_e4 = last_qty_e9, last_px_e9, fee_e4
         body.pos_qty_e9 = pos + last_qty_e9 if row.terms.side == Side.BUY else pos - last_qty_e9
         body.venue_ns = venue_ns
         body.broker_cum_qty_e9 = broker_cum_qty_e9
         body.liquidity = liquidity
         body.exec_size = <uint8_t>len(exec_id)
         memcpy(body.exec_id, <const char*>exec_id, len(exec_id))
-        s.grouped = early
+        excess_e9 = 0 if early else excess_after(s, order, last_qty_e9)
+        s.grouped = early or excess_e9 > 0
         seq = <int64_t>s.commit(Kind.TRADE, sizeof(TradeBody))
         if not early:
+            tell_excess(s, order, excess_e9)
             return seq
         s.grouped = 0
         self._take_back(order, exec_id, last_qty_e9, last_px_e9, max(owed_e9, row.owed_qty_e9), venue_ns, raw)
@@ -455,8 +455,7 @@ cdef class Reports:
             body.terms.px_e9 = px_e9
             body.ref_px_e9 = px_e9
         if rev == row.ask_rev:
-            body.terms.tif = row.ask_tif
-            body.terms.expire_ns = row.ask_expire_ns
+            body.terms.tif, body.terms.expire_ns, body.terms.whole_qty_e9 = row.ask_tif, row.ask_expire_ns, row.ask_whole_qty_e9
         if row.pending != Pending.PENDING_CANCEL:
             ev.pending = Pending.PENDING_REPLACE if self._asked_after(row, rev) else Pending.PENDING_NONE
         body.ask_rev = rev
@@ -548,7 +547,7 @@ cdef class Reports:
         cdef ReplaceBody* body = <ReplaceBody*>self.state.body()
         body.terms = row.terms
         body.terms.order_qty_e9, body.terms.px_e9, body.terms.stop_px_e9 = row.ask_qty_e9, row.ask_px_e9, row.ask_stop_px_e9
-        body.terms.tif, body.terms.expire_ns = row.ask_tif, row.ask_expire_ns
+        body.terms.tif, body.terms.expire_ns, body.terms.whole_qty_e9 = row.ask_tif, row.ask_expire_ns, row.ask_whole_qty_e9
         body.ref_px_e9 = row.ask_ref_px_e9
         body.ask_rev = row.ask_rev
         ev.rev = row.ask_rev

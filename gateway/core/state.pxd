@@ -7,11 +7,9 @@ from hotpath.quotes cimport QuoteTable
 from hotpath.records cimport HaltBody, InstrumentBody, OrderEvent, Terms
 from hotpath.stops cimport TriggerIndex
 from hotpath.wire cimport Renderer
-
-cpdef enum Op:
-    OP_SUBMIT = 1
-    OP_CANCEL = 2
-    OP_REPLACE = 3
+from gateway.core.links cimport Links
+from gateway.core.recorder cimport Op, Recorder
+from gateway.core.trails cimport Trails
 
 cdef enum:
     NO_ROW = 0xFFFFFFFF
@@ -24,10 +22,12 @@ cdef struct FiredSpan:                       # prices of one source that wait fo
     int64_t low_px_e9
     int64_t high_px_e9
 
-cdef class State:
+cdef class State(Recorder):
     cdef readonly OrderTable orders
     cdef readonly QuoteTable quotes
     cdef readonly TriggerIndex stops
+    cdef readonly Links links
+    cdef bint is_deferring                   # ties are settled later: what is under way must not be disturbed
     cdef readonly Gate gate
     cdef readonly Renderer names
     cdef readonly dict accounts              # name (str) -> row
@@ -38,24 +38,17 @@ cdef class State:
     cdef readonly dict suspects              # order -> None: it may have left before a crash; in the order of asking
     cdef readonly dict limit_versions        # account row -> version of its limits
     cdef readonly uint32_t shard
-    cdef readonly uint32_t epoch
     cdef readonly bytes history              # 16 bytes
     cdef char history_tag[8]
-    cdef readonly uint64_t seq               # last record
     cdef readonly uint64_t events
     cdef uint64_t kind_counts[96]
     cdef uint64_t done_counts[288]           # orders that ended, by ord_status * 32 + reason
     cdef uint64_t* acct_seqs                 # last event of each account
-    cdef char* out                           # framed records, not yet taken
-    cdef Py_ssize_t out_size
-    cdef Py_ssize_t out_capacity
-    cdef char* scratch                       # payload under construction
-    cdef public int64_t wall_ns              # of the present turn: stamps records
-    cdef int grouped                         # inside an atomic group
-    cdef void* impl                          # event positions and effects
     cdef FiredSpan* fired_px                 # by instrument and source
     cdef uint32_t* held                      # by instrument: orders that rest here for a trigger
+    cdef readonly dict tight                 # instrument -> {age limit below the instrument's (ns): how many of those have it}
     cdef readonly int64_t last_wall_ns       # of the last record: the last sign of life that a restart finds
+    cdef readonly Trails trails               # those that trail, in turn
     cdef uint64_t doubts                     # open orders that are in doubt
     cdef uint32_t* order_before              # chain of all orders of each account, the newest first
     cdef uint32_t* order_last                # by account; NO_ROW = none
@@ -65,20 +58,16 @@ cdef class State:
     cdef uint32_t* open_tail
 
     cdef OrderEvent* begin(self, uint32_t order) noexcept nogil
-    cdef char* body(self) noexcept nogil
     cdef uint64_t commit_replaced(self, uint32_t order) except 0
-    cdef uint64_t commit(self, int kind, Py_ssize_t body_bytes) except 0
-    cdef uint64_t emit(self, int kind, Py_ssize_t payload_bytes) except 0
-    cdef int apply(self, int kind, const char* payload, Py_ssize_t size, int64_t wall_ns) except -1
-    cdef void effect(self, int op, uint32_t order) noexcept nogil
-    cpdef placed(self, uint64_t base, Py_ssize_t size=*)
-    cpdef uint64_t whole(self, uint64_t durable_seq) noexcept
-    cpdef list take_effects(self, uint64_t durable_seq)
-    cdef void told_together(self, uint64_t first) noexcept
+    # Session, tag, signal, parent's name and group of an order in one run, and their five sizes.
+    cdef bytes texts_of(self, uint32_t order, uint8_t* sizes)
+    cdef int _settle(self) except -1
     cdef int _count(self, uint32_t account, uint64_t acct_seq) except -1
     cdef int _apply_order(self, int kind, const char* payload, Py_ssize_t size, int64_t wall_ns) except -1
     cdef int _reserve(self, OrderRow* row) except -1
-    cdef int _watch(self, uint32_t order, OrderRow* row) except -1
+    cdef int _tighten(self, const Terms* terms, int change) except -1
+    cdef int _watch(self, uint32_t order, OrderRow* row, bint is_moved, int64_t extreme_px_e9) except -1
+    cdef int _arm_trail(self, uint32_t order, OrderRow* row, int64_t extreme_px_e9) except -1
     cdef int _apply_world(self, int kind, const char* payload, Py_ssize_t size, int64_t wall_ns) except -1
     cdef int _suspect(self) except -1
     cdef bint begin_doubt(self, uint32_t order) except -1
@@ -90,6 +79,9 @@ cdef class State:
     cdef void _link(self, uint32_t order, uint32_t account) noexcept nogil
     cdef void _unlink(self, uint32_t order, uint32_t account) noexcept nogil
 
+cdef inline bint is_same_trail(const Terms* a, const Terms* b) noexcept nogil:
+    return a.trail_e9 == b.trail_e9 and a.trail_unit == b.trail_unit and a.stop_px_e9 == b.stop_px_e9
+
 cdef inline bint is_doubted(const OrderRow* row) noexcept nogil:
     return row.stage == Stage.IN_DOUBT
 
@@ -97,7 +89,13 @@ cdef inline bint is_held(const OrderRow* row) noexcept nogil:                # r
     return row.ord_status == OrdStatus.HELD and row.hold == Hold.HOLD_TRIGGER
 
 cdef inline int direction_of(const Terms* terms) noexcept nogil:             # a sell stop and a buy touch fire downwards
-    return Direction.DOWN if (terms.trigger == TriggerKind.STOP) == (terms.side == Side.SELL) else Direction.UP
+    return Direction.DOWN if (terms.trigger != TriggerKind.TOUCH) == (terms.side == Side.SELL) else Direction.UP
+
+cdef inline int armed_direction(const OrderRow* row) noexcept nogil:         # a trail that is not active waits for a gain
+    cdef int direction = direction_of(&row.terms)
+    if row.terms.trigger == TriggerKind.TRAIL and not row.is_trailing:
+        return Direction.UP if direction == Direction.DOWN else Direction.DOWN
+    return direction
 
 cdef inline bint fires_down(State s, uint32_t instrument, int source, int64_t stop_px_e9) noexcept nogil:
     """Whether a price that waits for its turn to fire orders is at or below the stop."""

@@ -1,53 +1,30 @@
 """The whole state of a shard, changed by records only: `apply` is the one function that moves it, live and in replay.
 
-Deterministic: no clock, no random number, no I/O. Records are framed into an out buffer that the engine hands to the
-journal once per turn; what may happen only once a record is durable is queued as an effect with that record's number.
+Deterministic: no clock, no random number, no I/O. `Recorder` writes the records.
 """
 import hashlib
 
 from libc.stdint cimport int64_t, uint64_t, uint32_t, uint8_t
-from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memcpy, memmove, memset
-from libcpp.deque cimport deque
-from libcpp.vector cimport vector
-from cpython.memoryview cimport PyMemoryView_FromMemory
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy, memset
 from hotpath.checks cimport Gate, Limits, PairRow
 from hotpath.enums cimport *
-from hotpath.frame cimport FLAG_CONTINUES, FrameHeader, frame_space, write_frame
+from hotpath.frame cimport FrameHeader, frame_space
 from hotpath.orders cimport OrderRow, OrderTable, is_done
-from hotpath.plants cimport FREE_ALL_ON_CANCEL, RESERVE_ON_ACKNOWLEDGEMENT, is_planted
+from hotpath.plants cimport FREE_ALL_ON_CANCEL, KEEP_TRAILS_STILL, RESERVE_ON_ACKNOWLEDGEMENT, is_planted
 from hotpath.quotes cimport QuoteTable
 from hotpath.records cimport *
 from hotpath.stops cimport TriggerIndex
 from hotpath.wire cimport Renderer
+from gateway.core.links cimport Due, Links
+from gateway.core.recorder cimport Recorder
+from gateway.core.trails cimport Trails
 
 from hotpath.enums import HaltLevel as _HaltLevel, HaltScope as _HaltScope
 from risk.halts import HaltAction, HaltBook, HaltChange
 
-cdef enum:
-    SCRATCH_BYTES = 8192
 
-cdef struct Effect:
-    uint64_t seq
-    uint32_t order
-    int op
-
-cdef struct Unplaced:
-    uint32_t account
-    uint64_t offset
-
-cdef struct Whole:                           # records of several groups that are told only together
-    uint64_t first
-    uint64_t last
-
-cdef cppclass Book:
-    deque[Whole] wholes
-    vector[deque[uint64_t]] positions        # journal position of each event of each account
-    vector[Unplaced] unplaced                # events framed since the last take
-    deque[Effect] effects
-
-
-cdef class State:
+cdef class State(Recorder):
     """Tables of one shard.
 
     Args:
@@ -60,16 +37,16 @@ cdef class State:
         self.quotes = QuoteTable(instruments)
         self.orders = OrderTable(orders)
         self.stops = TriggerIndex(instruments, orders)
+        self.trails = Trails(orders)
+        self.links = Links(self.orders)
         self.gate = Gate(self.quotes, accounts)
         self.names = Renderer(accounts, instruments)
         self.accounts, self.account_names = {}, []
         self.halts = HaltBook()
-        self.revisions, self.batches, self.suspects, self.limit_versions = {}, {}, {}, {}
+        self.revisions, self.batches, self.suspects, self.limit_versions, self.tight = {}, {}, {}, {}, {}
         self.history = bytes(16)
         self.acct_seqs = <uint64_t*>calloc(accounts, sizeof(uint64_t))
-        self.out_capacity = 1 << 20
-        self.out = <char*>malloc(self.out_capacity)
-        self.scratch = <char*>calloc(1, SCRATCH_BYTES)
+        self.make_room(accounts)
         self.held = <uint32_t*>calloc(instruments, sizeof(uint32_t))
         self.fired_px = <FiredSpan*>calloc(instruments * SOURCES, sizeof(FiredSpan))
         self.order_before = <uint32_t*>malloc(orders * sizeof(uint32_t))
@@ -78,10 +55,7 @@ cdef class State:
         self.open_prev = <uint32_t*>malloc(orders * sizeof(uint32_t))
         self.open_head = <uint32_t*>malloc(accounts * sizeof(uint32_t))
         self.open_tail = <uint32_t*>malloc(accounts * sizeof(uint32_t))
-        cdef Book* book = new Book()
-        book.positions.resize(accounts)
-        self.impl = <void*>book
-        if (self.acct_seqs == NULL or self.out == NULL or self.scratch == NULL or self.held == NULL or self.fired_px == NULL or self.order_before == NULL or self.order_last == NULL or self.open_next == NULL
+        if (self.acct_seqs == NULL or self.held == NULL or self.fired_px == NULL or self.order_before == NULL or self.order_last == NULL or self.open_next == NULL
                 or self.open_prev == NULL or self.open_head == NULL or self.open_tail == NULL):
             raise MemoryError("no room for the state of the shard")
         memset(self.order_last, 0xFF, accounts * sizeof(uint32_t))
@@ -89,10 +63,7 @@ cdef class State:
         memset(self.open_tail, 0xFF, accounts * sizeof(uint32_t))
 
     def __dealloc__(self):
-        cdef Book* book = <Book*>self.impl
         free(self.acct_seqs)
-        free(self.out)
-        free(self.scratch)
         free(self.held)
         free(self.fired_px)
         free(self.order_before)
@@ -101,13 +72,8 @@ cdef class State:
         free(self.open_prev)
         free(self.open_head)
         free(self.open_tail)
-        del book
 
     # --- writing records -----------------------------------------------------------------------------------------
-
-    cdef char* body(self) noexcept nogil:
-        """Where the part after the order prefix goes, zeroed by `begin`."""
-        return self.scratch + sizeof(OrderEvent)
 
     cdef OrderEvent* begin(self, uint32_t order) noexcept nogil:
         """Start an order event from the order as it stands; the caller changes what the event changes."""
@@ -129,151 +95,39 @@ cdef class State:
         memcpy(ev.cl_ord_id, row.cl_ord_id, 37)
         return ev
 
-    cdef uint64_t commit(self, int kind, Py_ssize_t body_bytes) except 0:
-        """Write and apply the order event in the scratch buffer; returns its journal sequence."""
-        return self.emit(kind, sizeof(OrderEvent) + body_bytes)
-
     cdef uint64_t commit_replaced(self, uint32_t order) except 0:
         """Commit a REPLACED whose body is in the scratch buffer, with the order's texts behind it."""
+        cdef bytes texts = self.texts_of(order, &(<ReplaceBody*>self.body()).session_size)
+        memcpy(self.body() + sizeof(ReplaceBody), <const char*>texts, len(texts))
+        return self.commit(Kind.REPLACED, sizeof(ReplaceBody) + len(texts))
+
+    cdef bytes texts_of(self, uint32_t order, uint8_t* sizes):
         cdef OrderRow* row = &self.orders.rows[order]
-        cdef ReplaceBody* body = <ReplaceBody*>self.body()
-        cdef bytes session = self.orders.texts[row.session]
-        cdef bytes tag = self.orders.texts[row.tag]
-        cdef bytes signal = self.orders.texts[row.signal]
-        cdef char* tail = self.body() + sizeof(ReplaceBody)
-        body.session_size = <uint8_t>len(session)
-        body.tag_size = <uint8_t>len(tag)
-        body.signal_size = <uint8_t>len(signal)
-        memcpy(tail, <const char*>session, len(session))
-        memcpy(tail + len(session), <const char*>tag, len(tag))
-        memcpy(tail + len(session) + len(tag), <const char*>signal, len(signal))
-        return self.commit(Kind.REPLACED, sizeof(ReplaceBody) + len(session) + len(tag) + len(signal))
+        cdef OrderRow* parent = &self.orders.rows[row.terms.parent - 1 if row.terms.parent else 0]
+        cdef list texts = self.orders.texts
+        after = parent.cl_ord_id[: parent.cl_size] if row.terms.parent else b""
+        found = (texts[row.session], texts[row.tag], texts[row.signal], after, texts[row.oco])
+        for i, text in enumerate(found):
+            sizes[<Py_ssize_t>i] = <uint8_t>len(text)
+        return b"".join(found)
 
     cdef uint64_t emit(self, int kind, Py_ssize_t payload_bytes) except 0:
-        cdef Py_ssize_t space = frame_space(payload_bytes)
-        cdef Book* book = <Book*>self.impl
-        cdef Unplaced mark
-        if self.out_size + space > self.out_capacity:
-            self.out_capacity = max(self.out_capacity * 2, self.out_size + space)
-            self.out = <char*>realloc(self.out, self.out_capacity)
-            if self.out == NULL:
-                raise MemoryError("no room for records")
-        if kind >= Kind.ACCEPTED:
-            mark.account = (<OrderEvent*>self.scratch).account if kind < Kind.CANCEL_ALL_EV else (<AccountEvent*>self.scratch).account
-            mark.offset = self.out_size
-            book.unplaced.push_back(mark)
-        self.seq += 1
-        write_frame(self.out + self.out_size, self.seq, self.wall_ns, self.epoch, kind, PAYLOAD_VERSION,
-                    FLAG_CONTINUES if self.grouped else 0, self.scratch, payload_bytes)
-        self.out_size += space
-        self.apply(kind, self.scratch, payload_bytes, self.wall_ns)
-        return self.seq
+        cdef uint64_t seq = Recorder.emit(self, kind, payload_bytes)
+        cdef uint32_t order
+        if Kind.ACCEPTED <= kind < Kind.CANCEL_ALL_EV or kind == Kind.CLEARED:
+            order = (<ClearedBody*>self.scratch).order if kind == Kind.CLEARED else (<OrderEvent*>self.scratch).order
+            if self.links.touches(order):
+                self.links.due.push_back(Due(order, kind))
+        if not self.links.due.empty() and not self.grouped and not self.is_deferring:
+            self._settle()
+        return seq
 
-    def has_records(self) -> bool:
-        """Whether records wait for the journal."""
-        return self.out_size > 0
+    cdef int _settle(self) except -1:
+        """What the record means for orders that are tied to its own."""
+        from gateway.core.shares import settle
 
-    def peek(self) -> memoryview:
-        """The framed records that the journal has not got yet; valid until the next record is written."""
-        return PyMemoryView_FromMemory(self.out, self.out_size, 0x100)
-
-    def run(self, Py_ssize_t most) -> tuple:
-        """(bytes, last seq) of the longest run of whole atomic groups within `most` bytes of what waits; valid as `peek` is.
-
-        A first group that is larger alone is a broken invariant: every group is bounded (`GROUP_ROWS_MAX`, a batch's items).
-        """
-        cdef Py_ssize_t at = 0
-        cdef Py_ssize_t end = 0
-        cdef uint64_t last = 0
-        cdef const FrameHeader* head
-        if self.out_size <= most:
-            return PyMemoryView_FromMemory(self.out, self.out_size, 0x100), self.seq
-        while at < self.out_size:
-            head = <const FrameHeader*>(self.out + at)
-            at += frame_space(head.length - sizeof(FrameHeader))
-            if at > most:
-                break
-            if not head.flags & FLAG_CONTINUES:
-                end = at
-                last = head.seq
-        if end == 0:
-            raise RuntimeError(f"an atomic group of records is larger than the {most} bytes that the journal takes at once")
-        return PyMemoryView_FromMemory(self.out, end, 0x100), last
-
-    cpdef placed(self, uint64_t base, Py_ssize_t size=-1):
-        """The journal took the first `size` bytes of `peek` (all by default); `base` is where they begin in it."""
-        cdef Book* book = <Book*>self.impl
-        cdef size_t i = 0
-        cdef size_t n = book.unplaced.size()
-        if size < 0:
-            size = self.out_size
-        while i < n and <Py_ssize_t>book.unplaced[i].offset < size:
-            book.positions[book.unplaced[i].account].push_back(base + book.unplaced[i].offset)
-            i += 1
-        if i == n:
-            book.unplaced.clear()
-        else:
-            book.unplaced.erase(book.unplaced.begin(), book.unplaced.begin() + i)
-            for i in range(book.unplaced.size()):
-                book.unplaced[i].offset -= size
-        self.out_size -= size
-        if self.out_size:
-            memmove(self.out, self.out + size, self.out_size)
-
-    @property
-    def waiting_bytes(self) -> int:
-        """Bytes of records that the journal has not got yet."""
-        return self.out_size
-
-    cdef void told_together(self, uint64_t first) noexcept:
-        """What was recorded from `first` on, in several groups, is one answer: nobody hears of it before all of it is durable."""
-        cdef Whole whole
-        whole.first = first
-        whole.last = self.seq
-        if whole.last > whole.first:
-            (<Book*>self.impl).wholes.push_back(whole)
-
-    cpdef uint64_t whole(self, uint64_t durable_seq) noexcept:
-        """The last record that may be told of when `durable_seq` is on disk."""
-        cdef Book* book = <Book*>self.impl
-        while not book.wholes.empty() and book.wholes.front().last <= durable_seq:
-            book.wholes.pop_front()
-        if not book.wholes.empty() and book.wholes.front().first <= durable_seq:
-            return book.wholes.front().first - 1
-        return durable_seq
-
-    def position_of(self, uint32_t account, uint64_t acct_seq) -> int:
-        """Journal position of an event of the account; 0 when it is not placed yet or never was."""
-        cdef Book* book = <Book*>self.impl
-        if acct_seq == 0 or acct_seq > book.positions[account].size():
-            return 0
-        return book.positions[account][acct_seq - 1]
-
-    cdef void effect(self, int op, uint32_t order) noexcept nogil:
-        cdef Effect item
-        item.seq = self.seq
-        item.order = order
-        item.op = op
-        (<Book*>self.impl).effects.push_back(item)
-
-    def submit_later(self, uint32_t order) -> None:
-        """Hand the order over once all that is recorded by now is durable."""
-        self.effect(OP_SUBMIT, order)
-
-    cpdef list take_effects(self, uint64_t durable_seq):
-        """(op, order) of the effects whose records are durable, in order."""
-        cdef Book* book = <Book*>self.impl
-        cdef Effect item
-        found = []
-        while not book.effects.empty() and book.effects.front().seq <= durable_seq:
-            item = book.effects.front()
-            book.effects.pop_front()
-            found.append((item.op, item.order))
-        return found
-
-    def effect_count(self) -> int:
-        """Effects that wait for their record to be durable."""
-        return (<Book*>self.impl).effects.size()
+        settle(self)
+        return 0
 
     # --- applying records ----------------------------------------------------------------------------------------
 
@@ -307,7 +161,9 @@ cdef class State:
         cdef const TradeBody* trade = <const TradeBody*>(payload + sizeof(OrderEvent))
         cdef const TradeCanceledBody* broken = <const TradeCanceledBody*>(payload + sizeof(OrderEvent))
         cdef const ReplaceBody* replace = <const ReplaceBody*>(payload + sizeof(OrderEvent))
+        cdef const TrailedBody* trailed = <const TrailedBody*>(payload + sizeof(OrderEvent))
         cdef OrderRow* row
+        cdef bint is_moved = False
         cdef bint was_open = False
         cdef bint was_held = False
         cdef bint was_doubted = False
@@ -316,6 +172,10 @@ cdef class State:
             was_open = not is_done(self.orders.rows[ev.order].ord_status)
             was_held = is_held(&self.orders.rows[ev.order])
             was_doubted = is_doubted(&self.orders.rows[ev.order])
+            if kind == Kind.REPLACED:
+                is_moved = not is_same_trail(&replace.terms, &self.orders.rows[ev.order].terms)
+            elif kind == Kind.TRAILED:
+                is_moved = trailed.activated
         if self.orders.apply(kind, payload, size, wall_ns) != 0:
             raise ValueError(f"record {self.seq} of kind {kind} does not fit the order table (row {ev.order})")
         if kind == Kind.SENT_EV and self.suspects:     # it fired in this life: its own story goes on
@@ -323,10 +183,13 @@ cdef class State:
         row = &self.orders.rows[ev.order]
         self.held[row.terms.instrument] += is_held(row)
         self.held[row.terms.instrument] -= was_held
+        if row.terms.max_age_ns and is_held(row) != was_held:
+            self._tighten(&row.terms, 1 if is_held(row) else -1)
         self.doubts += is_doubted(row)
         self.doubts -= was_doubted
         if kind == Kind.ACCEPTED:
             self._chain(ev.order, row.account)
+            self.links.tie(ev.order)
         self._unreserve(row)
         if kind == Kind.TRADE:
             if self.gate.fill(row.account, row.terms.instrument, row.terms.side, trade.last_qty_e9, trade.last_px_e9, trade.fee_e4):
@@ -345,7 +208,7 @@ cdef class State:
         elif not was_open and not is_done(row.ord_status):      # accepted, or found working after it was called done
             self.gate.count_open(row.account, 1)
             self._link(ev.order, row.account)
-        return self._watch(ev.order, row)
+        return self._watch(ev.order, row, is_moved, trailed.extreme_px_e9 if kind == Kind.TRAILED else 0)
 
     cdef void _chain(self, uint32_t order, uint32_t account) noexcept nogil:
         self.order_before[order] = self.order_last[account]
@@ -417,16 +280,40 @@ cdef class State:
             row.reserved_qty_e9 = row.reserved_resting = 0       # a suspect beyond all numbers must not stop a start
         return 0
 
-    cdef int _watch(self, uint32_t order, OrderRow* row) except -1:
-        """Keep the trigger index equal to the set of orders that are held for a trigger."""
+    cdef int _tighten(self, const Terms* terms, int change) except -1:
+        """Count an order that rests here, or no longer, under an age limit of its own."""
+        cdef dict limits = self.tight.setdefault(terms.instrument, {})
+        limits[terms.max_age_ns] = limits.get(terms.max_age_ns, 0) + change
+        if not limits[terms.max_age_ns]:
+            del limits[terms.max_age_ns]
+        return 0
+
+    cdef int _watch(self, uint32_t order, OrderRow* row, bint is_moved, int64_t extreme_px_e9) except -1:
+        """Keep the trigger index equal to the set of orders that are held for a trigger.
+
+        Args:
+            is_moved: its trail is another one now. extreme_px_e9: where a trail begins, 0 = where it is, or at the next price.
+        """
         cdef bint wanted = is_held(row)
         if self.stops.is_armed(order):
-            if wanted and self.stops.trigger_px(order) == row.terms.stop_px_e9:
+            if wanted and not is_moved and (row.is_trailing or self.stops.trigger_px(order) == row.terms.stop_px_e9):
                 return 0
+            if extreme_px_e9 == 0:
+                extreme_px_e9 = self.stops.extreme_px(order)
             self.stops.disarm(order)
-        if wanted and self.stops.arm(order, row.terms.instrument, row.terms.source, direction_of(&row.terms),
+        if wanted and row.is_trailing:
+            return self._arm_trail(order, row, extreme_px_e9)
+        if wanted and self.stops.arm(order, row.terms.instrument, row.terms.source, armed_direction(row),
                                      row.terms.stop_px_e9) != 0:
             raise ValueError(f"order {order} cannot be armed at {row.terms.stop_px_e9}")
+        return 0
+
+    cdef int _arm_trail(self, uint32_t order, OrderRow* row, int64_t extreme_px_e9) except -1:
+        cdef const Terms* t = &row.terms
+        if self.stops.arm_trail(order, t.instrument, t.source, direction_of(t), t.trail_e9, t.trail_unit,
+                                self.quotes.rows[t.instrument].tick_e9, extreme_px_e9) != 0:
+            raise ValueError(f"order {order} cannot trail by {t.trail_e9} from {extreme_px_e9}")
+        self.trails.add(order)
         return 0
 
     cdef int _apply_world(self, int kind, const char* payload, Py_ssize_t size, int64_t wall_ns) except -1:
@@ -434,6 +321,7 @@ cdef class State:
         cdef const AccountBody* account = <const AccountBody*>payload
         cdef const LimitsBody* limits = <const LimitsBody*>payload
         cdef const InstrumentStateBody* state = <const InstrumentStateBody*>payload
+        cdef const TrailMarkBody* mark = <const TrailMarkBody*>payload
         cdef bytes name
         if kind == Kind.EPOCH_STARTED:
             self.epoch = epoch.epoch
@@ -453,6 +341,9 @@ cdef class State:
             self._halt(<const HaltBody*>payload, payload + sizeof(HaltBody), wall_ns)
         elif kind == Kind.INSTRUMENT_STATE:
             self.quotes.set_session(state.instrument, state.is_open, state.is_halted, state.is_restricted)
+        elif kind == Kind.TRAIL_MARK:
+            if not is_planted(KEEP_TRAILS_STILL):
+                self.stops.advance_trails(mark.instrument, mark.source, mark.px_e9)
         elif kind == Kind.BROKEN_EARLY:
             self.orders.break_early(<const BrokenEarlyBody*>payload)
         elif kind == Kind.SUSPECTED:
@@ -536,7 +427,6 @@ cdef class State:
         cdef Py_ssize_t at = 0
         cdef Py_ssize_t size = view.shape[0]
         cdef const FrameHeader* head
-        cdef Book* book = <Book*>self.impl
         cdef const char* payload
         cdef int count = 0
         while at < size:
@@ -547,9 +437,9 @@ cdef class State:
             self.seq = head.seq
             if head.kind >= Kind.ACCEPTED:
                 if head.kind < Kind.CANCEL_ALL_EV:
-                    book.positions[(<const OrderEvent*>payload).account].push_back(base + at)
+                    self.lies_at((<const OrderEvent*>payload).account, base + at)
                 else:
-                    book.positions[(<const AccountEvent*>payload).account].push_back(base + at)
+                    self.lies_at((<const AccountEvent*>payload).account, base + at)
             self.apply(head.kind, payload, head.length - sizeof(FrameHeader), head.wall_ns)
             at += frame_space(head.length - sizeof(FrameHeader))
             count += 1
@@ -573,28 +463,11 @@ cdef class State:
 
     def positions_dump(self) -> bytes:
         """Journal positions of all events, the annex of a snapshot (no part of the digest)."""
-        cdef Book* book = <Book*>self.impl
-        cdef size_t i, k
-        parts = []
-        for i in range(len(self.account_names)):
-            row = bytearray(8 * book.positions[i].size())
-            for k in range(book.positions[i].size()):
-                (<uint64_t*><char*>row)[k] = book.positions[i][k]
-            parts.append(len(row).to_bytes(8, "little") + bytes(row))
-        return b"".join(parts)
+        return self.positions_image(<uint32_t>len(self.account_names))
 
     def load(self, data: bytes, positions: bytes) -> None:
         """Fill an empty state from `dump` and `positions_dump`; raises ValueError when they do not fit."""
         from gateway.core.image import fill
 
-        cdef Book* book = <Book*>self.impl
-        cdef uint32_t row
-        cdef bytes chunk
         fill(self, data)
-        at = 0
-        for row in range(len(self.account_names)):
-            size = int.from_bytes(positions[at : at + 8], "little")
-            chunk = positions[at + 8 : at + 8 + size]
-            for k in range(size // 8):
-                book.positions[row].push_back((<const uint64_t*><const char*>chunk)[k])
-            at += 8 + size
+        self.load_positions(<uint32_t>len(self.account_names), positions)

@@ -1,15 +1,22 @@
 """What the state says, for people and clients: orders, positions, headroom. Reads only."""
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int64_t, uint32_t, uint8_t
 from hotpath.checks cimport PairRow
 from hotpath.enums cimport *
 from hotpath.fixed cimport format_e4, format_e9
 from hotpath.orders cimport OrderRow, is_done
+from hotpath.records cimport Terms
 from hotpath.wire cimport EVENT_MAX_BYTES, put, put_dec, put_id, put_int, put_state
-from gateway.core.state cimport NO_ROW, State
+from gateway.core.shares cimport rivals
+from gateway.core.state cimport NO_ROW, State, is_held
 
 
 cdef enum:
     GUARD_ORDERS_MAX = 1500              # bytes of names in one `guard` event
+
+
+cdef bint is_too_old(State s, const Terms* terms, int64_t age_ns) noexcept:
+    """Whether an order is blind on data of that age: by the instrument's limit or its own."""
+    return age_ns > s.quotes.rows[terms.instrument].max_age_ns or 0 < terms.max_age_ns < age_ns
 
 
 cdef class Views:
@@ -30,10 +37,11 @@ cdef class Views:
         cdef OrderRow* row = &s.orders.rows[order]
         cdef char out[EVENT_MAX_BYTES]
         cdef char* p = out
-        cdef bytes session, tag, signal
+        cdef uint8_t sizes[5]
+        cdef bytes texts
         if order >= s.orders.count:
             raise ValueError(f"order row {order} does not exist")
-        session, tag, signal = s.orders.texts[row.session], s.orders.texts[row.tag], s.orders.texts[row.signal]
+        texts = s.texts_of(order, sizes)
         p = put(p, b"{")
         p = put_state(p, row.cl_ord_id, row.cl_size, order, row.rev, row.ord_status, row.stage, row.hold, row.pending,
                       row.cum_qty_e9, s.orders.leaves_qty(row), s.orders.average_px(row, 0, 0))
@@ -46,8 +54,11 @@ cdef class Views:
         if row.broker_order_id_size:
             p = put(p, b',"broker_order_id":')
             p = put_id(p, row.broker_order_id, row.broker_order_id_size)
+        if row.told_stop_px_e9:
+            p = put(p, b',"stop_px":')
+            p = put_dec(p, row.told_stop_px_e9)
         p = put(p, b',"order":')
-        p = s.names.put_order(p, &row.terms, session, <int>len(session), tag, <int>len(tag), signal, <int>len(signal))
+        p = s.names.put_order(p, &row.terms, texts, sizes)
         p = put(p, b"}")
         return out[: p - out]
 
@@ -62,14 +73,22 @@ cdef class Views:
             "ord_status": row.ord_status, "stage": row.stage, "hold": row.hold, "pending": row.pending, "rev": row.rev,
             "ask_rev": row.ask_rev, "broker_rev": row.broker_rev, "side": row.terms.side, "ord_type": row.terms.ord_type,
             "tif": row.terms.tif, "order_qty_e9": row.terms.order_qty_e9, "px_e9": row.terms.px_e9,
-            "stop_px_e9": row.terms.stop_px_e9, "source": row.terms.source, "cum_qty_e9": row.cum_qty_e9,
+            "stop_px_e9": row.terms.stop_px_e9, "told_stop_px_e9": row.told_stop_px_e9, "source": row.terms.source, "cum_qty_e9": row.cum_qty_e9,
             "leaves_qty_e9": s.orders.leaves_qty(row), "owed_qty_e9": row.owed_qty_e9, "was_sent": bool(row.was_sent),
             "avg_px_e9": s.orders.average_px(row, 0, 0), "reserved_qty_e9": row.reserved_qty_e9,
             "reduce_only": bool(row.terms.reduce_only), "triggered": bool(row.triggered), "expire_ns": row.terms.expire_ns,
             "max_queue_ns": row.terms.max_queue_ns, "live_ns": row.live_ns, "accepted_ns": row.accepted_ns,
             "fire_through": bool(row.terms.fire_through), "accepted_acct_seq": row.accepted_acct_seq,
-            "session": s.orders.texts[row.session], "tag": s.orders.texts[row.tag],
+            "session": s.orders.texts[row.session], "tag": s.orders.texts[row.tag], "is_child": row.terms.parent != 0,
         }
+
+    def is_tied(self, uint32_t order) -> bool:
+        """Whether the order waits for another one or shares its quantity with others."""
+        return self.state.links.touches(order)
+
+    def rivals(self, uint32_t order) -> list:
+        """Orders of the other camp of its group that must end before it leaves."""
+        return rivals(self.state, order)
 
     def is_protective(self, uint32_t account, bytes cl_ord_id not None) -> bool:
         """Whether the account has an order of this name that is bound to reduce."""
@@ -80,6 +99,24 @@ cdef class Views:
         """(ord_status, stage, pending) of an order."""
         cdef OrderRow* row = &self.state.orders.rows[order]
         return row.ord_status, row.stage, row.pending
+
+    def rank(self, uint32_t order) -> int:
+        """For what its next message leaves: a Rank. A replace counts by the larger of the terms in force and those asked."""
+        cdef OrderRow* row = &self.state.orders.rows[order]
+        cdef PairRow* pair = self.state.gate.pair(row.account, row.terms.instrument, False)
+        cdef int64_t open_qty_e9 = row.terms.order_qty_e9 - row.cum_qty_e9
+        cdef int64_t far_qty_e9 = 0                      # the position that the order works against
+        cdef bint smaller = False
+        if row.pending == Pending.PENDING_CANCEL:
+            return Rank.CANCELS
+        if row.pending == Pending.PENDING_REPLACE:
+            smaller = row.ask_qty_e9 < row.terms.order_qty_e9
+            open_qty_e9 = max(open_qty_e9, row.ask_qty_e9 - row.cum_qty_e9)
+        if pair != NULL:
+            far_qty_e9 = -pair.pos_qty_e9 if row.terms.side == Side.BUY else pair.pos_qty_e9
+        if row.terms.reduce_only or (row.triggered and open_qty_e9 <= far_qty_e9):
+            return Rank.EXITS
+        return Rank.REDUCTIONS if smaller or open_qty_e9 <= far_qty_e9 else Rank.ENTRIES
 
     def is_unfinished(self, uint32_t order) -> bool:
         """Whether its broker should say more of an order soon: fills that it counts and has not told, or the end of one that
@@ -92,9 +129,14 @@ cdef class Views:
         return row.terms.ord_type == OrdType.MARKET or row.terms.tif == Tif.IOC or row.terms.tif == Tif.FOK
 
     def accepted(self, uint32_t order) -> tuple:
-        """(account, number of its `accepted` event there) of an order."""
+        """(account, number of the event there that lets it out) of an order: of its `accepted`, or of what its parent brought."""
         cdef OrderRow* row = &self.state.orders.rows[order]
-        return row.account, row.accepted_acct_seq
+        return row.account, self.state.links.grown.get(order, row.accepted_acct_seq)
+
+    def fired(self, uint32_t order) -> tuple:
+        """(account, number of its `triggered` event there) of an order; 0 when nothing has fired it."""
+        cdef OrderRow* row = &self.state.orders.rows[order]
+        return row.account, row.fired_acct_seq
 
     def terms_since(self, uint32_t order) -> tuple:
         """(account, number of the event there that brought the last revision asked for) of an order; 0 when there was none."""
@@ -172,9 +214,13 @@ cdef class Views:
         cdef uint32_t row
         return {row: self.state.held[row] for row in range(self.state.quotes.count) if self.state.held[row]}
 
-    def resting(self, set instruments not None) -> dict:
+    def resting(self, dict instruments not None) -> dict:
         """(account, instrument) -> names of its orders that rest there for a trigger, joined by commas; empty when they
-        do not fit one record: all of that instrument. One pass over the open orders."""
+        do not fit one record: all of that instrument. One pass over the open orders.
+
+        Args:
+            instruments: row -> age of its data (ns); orders that fire on data of that age are left out.
+        """
         cdef State s = self.state
         cdef uint32_t order, instrument
         cdef OrderRow* row
@@ -184,7 +230,7 @@ cdef class Views:
             while order != NO_ROW:
                 row = &s.orders.rows[order]
                 instrument = row.terms.instrument
-                if row.ord_status == OrdStatus.HELD and row.hold == Hold.HOLD_TRIGGER and instrument in instruments:
+                if is_held(row) and instrument in instruments and is_too_old(s, &row.terms, instruments[instrument]):
                     found.setdefault((account, instrument), []).append(row.cl_ord_id[: row.cl_size])
                 order = s.open_next[order]
         texts = {key: b",".join(names) for key, names in found.items()}

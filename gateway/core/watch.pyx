@@ -1,135 +1,234 @@
 """Market data in, fired orders out: one compiled call from a feed's frame to the orders that it releases.
 
 Nothing here awaits, logs, or allocates per resting order. A gap that fires more orders than one batch takes leaves the rest
-in a backlog of lines, which the engine drains between other work (`drain`).
+in a backlog of lines, which the engine drains between other work (`drain`). Each price of the backlog first looks at the
+orders that wait on its line to be confirmed (`through`), then takes what it reaches out of the index.
 """
 from libc.stdint cimport int64_t, uint64_t, uint32_t, uint8_t
 from libc.string cimport memset
 from libcpp.deque cimport deque
 from libcpp.vector cimport vector
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from hotpath.checks cimport CheckRequest, Decision
 from hotpath.enums cimport *
 from hotpath.orders cimport OrderRow
-from hotpath.quotes cimport BACKWARD, BAD_VALUE, InstrumentRow
+from hotpath.feeds cimport FEEDS_MAX, InstrumentRow, line_of
+from hotpath.plants cimport BLIND_BY_ONE_FEED, is_planted
+from hotpath.quotes cimport ASIDE, BACKWARD, BAD_VALUE
 from hotpath.records cimport *
 from hotpath.ticks cimport TICK_QUOTE, TICK_TRADE, Tick, TickParser
-from gateway.core.state cimport OP_CANCEL, SOURCES, FiredSpan, State
+from hotpath.stops cimport hits_at, moves_at, trail_px
+from gateway.core.release cimport Cause, Firing, Release
+from gateway.core.state cimport SOURCES, FiredSpan, State, direction_of, is_held
+from gateway.core.through cimport Look, Through, Waiting
+from gateway.core.trails cimport NONE_TRAILS
 
 cdef enum:
     BATCH_MAX = 256                      # orders released in one turn of the loop
-
-cdef struct Refused:                     # a check at release said no
-    uint32_t order
-    int control
-
-cdef struct Firing:                      # a price that fires, with what proves it
-    Tick tick
-    uint32_t instrument
-    int source
-    int64_t px_e9
-    int64_t bid_px_e9
-    int64_t ask_px_e9
-    int64_t mono_ns
-    int64_t wall_ns
-    int missed
+    LOOKS_MAX = 4096                     # waiting orders looked at in one
+    TELL_NS = 250000000                  # at most so often a client is told where its trailing stop is
 
 
-cdef class Watch:
+cdef class Watch(Release):
     """The market side of the core.
 
     Args:
         state: the shard's state. parser: turns frames into ticks of the state's instruments.
     """
 
-    cdef State state
     cdef readonly TickParser parser
-    cdef deque[uint32_t] fired
     cdef deque[Firing] backlog
-    cdef deque[Refused] refused
     cdef vector[uint32_t] spans              # of `State.fired_px`, to be cleared with the backlog
-    cdef Decision verdict
     cdef readonly uint64_t frames
-    cdef readonly uint64_t malformed
-    cdef readonly uint64_t triggered
-    cdef readonly int64_t last_frame_ns
     cdef uint32_t handles[256]
+    cdef uint64_t malformed[FEEDS_MAX]       # frames that could not be read
+    cdef int64_t frame_ns[FEEDS_MAX]         # receipt of the last frame
+    cdef int64_t lag_ns[FEEDS_MAX]           # of the last frame that says when the venue sent it
+    cdef Through through
+    cdef uint8_t* look                       # of `through`
+    cdef vector[uint32_t] kept               # reached by a price that is too old for them: armed again after it
     cdef vector[int64_t] seen_ns             # by instrument: the newest data so far, or since when it is watched
+    cdef vector[int64_t] session_ns          # by instrument: since when its session is as it is; 0: since before the start
 
     def __cinit__(self, State state not None, TickParser parser not None):
-        self.state = state
         self.parser = parser
+        self.through = Through(state.quotes.capacity * SOURCES)
+        self.look = self.through.look
         self.seen_ns.assign(state.quotes.capacity, 0)
+        self.session_ns.assign(state.quotes.capacity, 0)
 
-    def feed_frame(self, bytes frame not None, int64_t mono_ns, int64_t wall_ns) -> int:
+    def malformed_of(self, uint32_t feed) -> int:
+        """Frames of a feed that could not be read."""
+        return self.malformed[feed] if feed < FEEDS_MAX else 0
+
+    def last_frame_ns(self, uint32_t feed) -> int:
+        """When the last frame of a feed was received, by the monotonic clock; 0 for none yet."""
+        return self.frame_ns[feed] if feed < FEEDS_MAX else 0
+
+    def frame_lag_ns(self, uint32_t feed) -> int:
+        """How long after the venue's own time the last frame of a feed came, clocks as they are; 0 when none has said it."""
+        return self.lag_ns[feed] if feed < FEEDS_MAX else 0
+
+    def feed_frame(self, bytes frame not None, int64_t mono_ns, int64_t wall_ns, uint32_t feed=0) -> int:
         """Apply one market-data frame; returns how many orders fired: `take_fired` and `next_refused` give them.
+
+        Where orders have yet to be looked at (`has_backlog`) it is at least 1. Less than zero: none fired, but trailing stops moved; their records wait for the journal.
 
         Args:
             mono_ns, wall_ns: the clocks when the frame was received; ages are measured from `mono_ns`.
+            feed: number of the feed that it came from (`name_feed`).
         """
         cdef Tick tick
         cdef int before
+        if feed >= FEEDS_MAX:
+            raise IndexError(f"no feed {feed}")
         self.frames += 1
-        self.last_frame_ns = mono_ns
+        self.frame_ns[feed] = mono_ns
         self.parser.parse(PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame), &tick)
+        if tick.kind > 0 and tick.venue_ns:
+            self.lag_ns[feed] = wall_ns - tick.venue_ns
         if tick.kind == TICK_QUOTE:
             before = self._decided()
-            self._quote(&tick, mono_ns, wall_ns)
-            return self._decided() - before
+            self._quote(&tick, mono_ns, wall_ns, feed)
+            return self._outcome(before)
         if tick.kind == TICK_TRADE:
             before = self._decided()
-            self._trade(&tick, mono_ns, wall_ns)
-            return self._decided() - before
+            self._trade(&tick, mono_ns, wall_ns, feed)
+            return self._outcome(before)
         if tick.kind < 0:
-            self.malformed += 1
+            self.malformed[feed] += 1
         return 0
 
-    cdef int _decided(self) noexcept nogil:
-        """Orders that fired and wait to be taken, to leave or to be refused."""
-        return <int>(self.fired.size() + self.refused.size())
+    cdef int _outcome(self, int before) noexcept nogil:
+        cdef int fired = self._decided() - before
+        if fired or not self.backlog.empty():
+            return max(fired, 1)
+        return -<int>(self.state.out_size > 0)
 
-    cdef int _quote(self, const Tick* tick, int64_t mono_ns, int64_t wall_ns) except -1:
+    cdef int _quote(self, const Tick* tick, int64_t mono_ns, int64_t wall_ns, uint32_t feed) except -1:
         cdef uint32_t flags = self.state.quotes.on_quote(
-            tick.instrument, tick.bid_px_e9, tick.bid_qty_e9, tick.ask_px_e9, tick.ask_qty_e9, tick.feed_seq, tick.venue_ns, mono_ns
+            tick.instrument, tick.bid_px_e9, tick.bid_qty_e9, tick.ask_px_e9, tick.ask_qty_e9, tick.feed_seq, tick.venue_ns, mono_ns,
+            feed,
         )
-        if flags & (BACKWARD | BAD_VALUE):
+        if flags & (BACKWARD | BAD_VALUE | ASIDE):
             return 0
         self._judge(tick, PriceSource.BID, mono_ns, wall_ns)
         self._judge(tick, PriceSource.ASK, mono_ns, wall_ns)
         self._judge(tick, PriceSource.MID, mono_ns, wall_ns)
         return 0
 
-    cdef int _trade(self, const Tick* tick, int64_t mono_ns, int64_t wall_ns) except -1:
+    cdef int _trade(self, const Tick* tick, int64_t mono_ns, int64_t wall_ns, uint32_t feed) except -1:
         cdef uint32_t flags = self.state.quotes.on_trade(
-            tick.instrument, tick.px_e9, tick.qty_e9, tick.feed_seq, tick.venue_ns, mono_ns
+            tick.instrument, tick.px_e9, tick.qty_e9, tick.feed_seq, tick.venue_ns, mono_ns, feed
         )
-        if flags & (BACKWARD | BAD_VALUE):
+        if flags & (BACKWARD | BAD_VALUE | ASIDE):
             return 0
         self._judge(tick, PriceSource.LAST, mono_ns, wall_ns)
         return 0
 
     cdef int _judge(self, const Tick* tick, int source, int64_t mono_ns, int64_t wall_ns) except -1:
         cdef int64_t px = self.state.quotes.trigger_px(tick.instrument, source, mono_ns)
-        cdef Firing firing
-        if px == 0 or not self.state.stops.fires(tick.instrument, source, px):
+        cdef bint fires
+        if px == 0:
             return 0
+        fires = self.state.stops.fires(tick.instrument, source, px)
+        if not fires and not self.look[tick.instrument * SOURCES + source]:
+            return 0
+        return self._look_at(tick, source, px, fires, mono_ns, wall_ns)
+
+    cdef int _look_at(self, const Tick* tick, int source, int64_t px_e9, bint fires, int64_t mono_ns, int64_t wall_ns) except -1:
+        """An update that concerns an order, or may: one that waits, one of the index, or one that a queued price reaches."""
+        cdef uint8_t* look = &self.look[tick.instrument * SOURCES + source]
+        cdef bint missed = look[0] & Look.UNWATCHED != 0
+        cdef bint reaches = fires and self._reaches(tick.instrument, source, px_e9, wall_ns)
+        look[0] &= ~<uint8_t>Look.UNWATCHED
+        if not reaches and not look[0]:
+            return 0
+        return self._queue(tick, source, px_e9, Cause.UPDATE, reaches, missed, 0, mono_ns, wall_ns)
+
+    cdef bint _reaches(self, uint32_t instrument, int source, int64_t px_e9, int64_t wall_ns) except -1:
+        """Move what trails, then whether the price fires anything."""
+        if moves_at(self.state.stops, instrument, source, px_e9):
+            self._mark(instrument, source, px_e9, wall_ns)
+            return hits_at(self.state.stops, instrument, source, px_e9)
+        return True
+
+    cdef int _queue(self, const Tick* tick, int source, int64_t px_e9, int cause, bint reaches, bint missed, int64_t age_ns,
+                    int64_t mono_ns, int64_t wall_ns) except -1:
+        cdef const InstrumentRow* row = &self.state.quotes.rows[tick.instrument]
+        cdef Firing firing
         firing.tick = tick[0]
         firing.instrument = tick.instrument
         firing.source = source
-        firing.px_e9 = px
-        firing.bid_px_e9 = self.state.quotes.rows[tick.instrument].bid_px_e9
-        firing.ask_px_e9 = self.state.quotes.rows[tick.instrument].ask_px_e9
+        firing.px_e9 = px_e9
+        firing.bid_px_e9 = row.bid_px_e9
+        firing.ask_px_e9 = row.ask_px_e9
+        firing.bid_qty_e9 = row.bid_qty_e9
+        firing.ask_qty_e9 = row.ask_qty_e9
+        firing.feed = row.last_feed if source == PriceSource.LAST else row.quote_feed
         firing.mono_ns = mono_ns
-        firing.wall_ns = wall_ns
-        firing.missed = 0
+        firing.age_ns = age_ns
+        firing.wall_ns = wall_ns - age_ns
+        firing.left = -1
+        firing.cause = cause
+        firing.reaches = reaches
+        firing.missed = missed
         self.backlog.push_back(firing)
-        self._span(tick.instrument, source, px)
+        if reaches:
+            self._span(tick.instrument, source, px_e9)
         if self.backlog.size() == 1:
             self.drain(mono_ns, wall_ns)
         return 0
 
+    cdef int _mark(self, uint32_t instrument, int source, int64_t px_e9, int64_t wall_ns) except -1:
+        """Trailing stops move by a record, one for all of them: after a crash each is where the last one on disk put it."""
+        cdef State s = self.state
+        cdef TrailMarkBody* body = <TrailMarkBody*>s.scratch
+        s.wall_ns = wall_ns
+        memset(body, 0, sizeof(TrailMarkBody))
+        body.px_e9 = px_e9
+        body.instrument = instrument
+        body.source = <uint8_t>source
+        s.emit(Kind.TRAIL_MARK, sizeof(TrailMarkBody))
+        return 0
+
+    cpdef int tell_trails(self, int64_t wall_ns, int most) except -1:
+        """Tell the clients of up to `most` trailing stops where they are, as far as they moved and it is time; returns how many.
+
+        In turn over all of them: with very many, each is told less often, and the loop stays free.
+        """
+        cdef State s = self.state
+        cdef uint32_t order
+        cdef OrderRow* row
+        cdef int64_t stop_px_e9
+        cdef int told = 0
+        s.wall_ns = wall_ns
+        for _ in range(min(most, <int>s.trails.rows.size())):
+            order = s.trails.next()
+            if order == NONE_TRAILS:
+                break
+            row = &s.orders.rows[order]
+            if not (is_held(row) and row.is_trailing):
+                s.trails.drop()
+                continue
+            stop_px_e9 = s.stops.trigger_px(order)
+            if stop_px_e9 and stop_px_e9 != row.told_stop_px_e9 and wall_ns - row.told_stop_ns >= TELL_NS:
+                self._trailed(order, stop_px_e9, s.stops.extreme_px(order), False)
+                told += 1
+        return told
+
+    cdef int _trailed(self, uint32_t order, int64_t stop_px_e9, int64_t extreme_px_e9, bint activated) except -1:
+        cdef TrailedBody* body
+        self.state.begin(order)
+        body = <TrailedBody*>self.state.body()
+        body.stop_px_e9 = stop_px_e9
+        body.extreme_px_e9 = extreme_px_e9
+        body.activated = activated
+        self.state.commit(Kind.TRAILED, sizeof(TrailedBody))
+        return 0
+
     cdef void _span(self, uint32_t instrument, int source, int64_t px_e9) noexcept nogil:
         """Remember what has yet to fire orders: one that comes now must not be fired by a price of before it."""
+        self.look[instrument * SOURCES + source] = self.look[instrument * SOURCES + source] | <uint8_t>Look.QUEUED
         cdef FiredSpan* span = &self.state.fired_px[instrument * SOURCES + source]
         self.spans.push_back(instrument * SOURCES + source)
         if span.low_px_e9 == 0 or px_e9 < span.low_px_e9:
@@ -138,38 +237,102 @@ cdef class Watch:
 
     def sweep(self, uint32_t instrument, int64_t mono_ns, int64_t wall_ns) -> int:
         """Judge the prices in force again (an order with `if_through: fire` was just accepted)."""
-        cdef Tick tick
         cdef int before = self._decided()
         cdef int source
+        cdef int64_t px
+        for source in range(PriceSource.MARK):
+            px = self.state.quotes.trigger_px(instrument, source, mono_ns)
+            if px and self.state.stops.fires(instrument, source, px) and self._reaches(instrument, source, px, wall_ns):
+                self._again(instrument, source, px, Cause.SWEEP, mono_ns, wall_ns)
+        return self._outcome(before)
+
+    def confirm_due(self, int64_t mono_ns, int64_t wall_ns) -> int:
+        """Fire what has been through for as long as it asked, where the price that says so is still fresh."""
+        cdef int before = self._decided()
+        cdef int64_t line = self.through.next_due(0, mono_ns)
+        cdef int64_t px
+        while line >= 0:
+            px = self.state.quotes.trigger_px(<uint32_t>(line // SOURCES), line % SOURCES, mono_ns)
+            if px:
+                self._again(<uint32_t>(line // SOURCES), line % SOURCES, px, Cause.TIMER, mono_ns, wall_ns)
+            line = self.through.next_due(line + 1, mono_ns)
+        return self._outcome(before)
+
+    cdef int _again(self, uint32_t instrument, int source, int64_t px_e9, int cause, int64_t mono_ns, int64_t wall_ns) except -1:
+        """Judge by the price in force, whose receipt was some time ago."""
+        cdef const InstrumentRow* row = &self.state.quotes.rows[instrument]
+        cdef bint is_print = source == PriceSource.LAST
+        cdef Tick tick
         memset(&tick, 0, sizeof(tick))
         tick.instrument = instrument
-        tick.feed_seq = self.state.quotes.rows[instrument].quote_seq
-        for source in range(4):
-            self._judge(&tick, source, mono_ns, wall_ns)
-        return self._decided() - before
+        tick.qty_e9 = row.last_qty_e9 if is_print else 0
+        tick.feed_seq = row.last_seq if is_print else row.quote_seq
+        tick.venue_ns = row.last_venue_ns if is_print else row.quote_venue_ns
+        return self._queue(&tick, source, px_e9, cause, cause == Cause.SWEEP, False,
+                           self.state.quotes.age_ns(instrument, source, mono_ns), mono_ns, wall_ns)
 
     def watch_from(self, int64_t mono_ns) -> None:
         """From now on data may be expected: what has none yet is as old as the time since."""
+        cdef uint32_t row
         self.seen_ns.assign(self.state.quotes.capacity, mono_ns)
+        self.state.quotes.expect_from(mono_ns)
+        for row in range(self.state.quotes.capacity):
+            self._unwatched(row)
+
+    def on_session(self, uint32_t instrument, int64_t mono_ns) -> None:
+        """The session of an instrument has changed: its first price is judged as one that nobody could have missed, and no
+        confirmation lasts beyond a session."""
+        cdef uint32_t line
+        self.seen_ns[instrument] = self.session_ns[instrument] = mono_ns
+        for line in range(instrument * SOURCES, (instrument + 1) * SOURCES):
+            self.look[line] &= ~<uint8_t>Look.UNWATCHED
+            self.through.term[line] += 1
+
+    cdef void _unwatched(self, uint32_t instrument) noexcept nogil:
+        """What its next prices reach may have been reached while nobody watched."""
+        cdef uint32_t line
+        for line in range(instrument * SOURCES, (instrument + 1) * SOURCES):
+            self.look[line] = self.look[line] | <uint8_t>Look.UNWATCHED
 
     cdef int64_t _age_ns(self, uint32_t instrument, int64_t mono_ns) noexcept nogil:
         """Age of the newest quote or print. A new connection forgets the old data, not when it came."""
         cdef const InstrumentRow* row = &self.state.quotes.rows[instrument]
-        cdef int64_t newest = max(row.quote_mono_ns, row.last_mono_ns)
+        cdef int64_t newest = max(row.seen_ns, max(row.quote_mono_ns, row.last_mono_ns))
+        if is_planted(BLIND_BY_ONE_FEED):
+            return mono_ns - line_of(&self.state.quotes.feeds, 0, instrument).since_ns
         if newest > self.seen_ns[instrument]:
             self.seen_ns[instrument] = newest
         return mono_ns - self.seen_ns[instrument]
 
     def silent(self, int64_t mono_ns) -> list:
-        """(instrument, age_ns) of those in session on which orders rest while their data is older than its limit."""
+        """(instrument, age_ns, orders) of those in session whose data is older than the limit of orders that rest there."""
         cdef uint32_t row
+        cdef int blind
         cdef int64_t age_ns
         found = []
         for row in range(self.state.quotes.count):
             if self.state.held[row] and self.state.quotes.rows[row].is_open and not self.state.quotes.rows[row].is_halted:
                 age_ns = self._age_ns(row, mono_ns)
                 if age_ns > self.state.quotes.rows[row].max_age_ns:
-                    found.append((row, age_ns))
+                    found.append((row, age_ns, self.state.held[row]))
+                    if self.seen_ns[row] > self.session_ns[row]:     # else: no price of this session yet
+                        self._unwatched(row)
+                elif row in self.state.tight:
+                    blind = sum([count for limit_ns, count in self.state.tight[row].items() if limit_ns < age_ns])
+                    if blind:
+                        found.append((row, age_ns, blind))
+        return found
+
+    def unheard(self, uint32_t feed, int64_t mono_ns) -> list:
+        """Instruments in session on which orders rest, of which a feed that prices them said nothing for too long."""
+        cdef uint32_t row
+        cdef const InstrumentRow* at
+        found = []
+        for row in range(self.state.quotes.count):
+            at = &self.state.quotes.rows[row]
+            if self.state.held[row] and at.is_open and not at.is_halted and line_of(&self.state.quotes.feeds, feed, row).is_priced:
+                if mono_ns - line_of(&self.state.quotes.feeds, feed, row).since_ns > at.max_age_ns:
+                    found.append(row)
         return found
 
     def is_seen(self, uint32_t instrument, int64_t mono_ns) -> bool:
@@ -182,116 +345,119 @@ cdef class Watch:
 
     cpdef int drain(self, int64_t mono_ns, int64_t wall_ns) except -1:
         """Release up to one batch, the oldest price first, each in price-time order; returns how many."""
-        cdef Firing firing
-        cdef int n, i
+        cdef Firing* firing
         cdef int total = 0
+        cdef int looks = 0
+        cdef int n, i, room
         self.state.wall_ns = wall_ns
-        while total < BATCH_MAX and not self.backlog.empty():
-            firing = self.backlog.front()
-            n = self.state.stops.pop_fired(firing.instrument, firing.source, firing.px_e9, self.handles, BATCH_MAX - total)
+        while not self.backlog.empty():
+            firing = &self.backlog.front()
+            if firing.left < 0:
+                firing.left = self.through.begin(firing.instrument * SOURCES + firing.source)
+            while firing.left > 0 and total < BATCH_MAX and looks < LOOKS_MAX:
+                firing.left -= 1
+                looks += 1
+                total += self._confirm(firing, mono_ns)
+            room = BATCH_MAX - total
+            if firing.left > 0 or room == 0:
+                return total
+            n = 0
+            if firing.reaches:
+                n = self.state.stops.pop_fired(firing.instrument, firing.source, firing.px_e9, self.handles, room)
             total += n
-            if total < BATCH_MAX:
-                self.backlog.pop_front()
             for i in range(n):
-                self._release(self.handles[i], &firing, mono_ns)
-        while self.backlog.empty() and not self.spans.empty():
+                self._reached(self.handles[i], firing, mono_ns)
+            if n == room:
+                return total
+            for i in range(<int>self.kept.size()):
+                self.state._watch(self.kept[i], &self.state.orders.rows[self.kept[i]], False, 0)
+            self.kept.clear()
+            self.backlog.pop_front()
+        while not self.spans.empty():
             memset(&self.state.fired_px[self.spans.back()], 0, sizeof(FiredSpan))
+            self.look[self.spans.back()] &= ~<uint8_t>Look.QUEUED
             self.spans.pop_back()
         return total
 
-    cdef int _release(self, uint32_t order, const Firing* firing, int64_t mono_ns) except -1:
-        """The checks of a release, then the record; the order goes to the broker in this very turn."""
-        cdef State s = self.state
-        cdef OrderRow* row = &s.orders.rows[order]
-        cdef int64_t qty_e9 = row.terms.order_qty_e9
-        cdef CheckRequest rq
-        cdef OrderEvent* ev
-        cdef TriggeredBody* body
-        cdef Refused no
-        if row.terms.reduce_only:
-            qty_e9 = min(qty_e9, s.gate.reducible_qty(row.account, row.terms.instrument, row.terms.side, row.reserved_qty_e9))
-            qty_e9 -= qty_e9 % s.quotes.rows[row.terms.instrument].lot_e9
-            if qty_e9 <= 0:
-                return self._flat(order)
-        memset(&rq, 0, sizeof(rq))
-        rq.account = row.account
-        rq.instrument = row.terms.instrument
-        rq.qty_e9 = qty_e9
-        rq.px_e9 = row.terms.px_e9
-        rq.old_qty_e9 = row.reserved_qty_e9              # a suspect has some
-        rq.old_px_e9 = row.reserved_px_e9 if row.reserved_qty_e9 else 0
-        rq.mono_ns = mono_ns
-        rq.side = row.terms.side
-        rq.ord_type = row.terms.ord_type
-        rq.reduce_only = row.terms.reduce_only
-        rq.stp = row.terms.stp
-        rq.is_release = 1
-        s.gate.check(&rq, &self.verdict)
-        ev = s.begin(order)
-        body = <TriggeredBody*>s.body()
-        ev.ord_status = OrdStatus.PENDING_NEW
-        ev.stage = Stage.QUEUED
-        ev.hold = Hold.HOLD_NONE
-        ev.leaves_qty_e9 = qty_e9
-        body.px_e9 = firing.px_e9
-        body.qty_e9 = firing.tick.qty_e9
-        body.bid_px_e9 = firing.bid_px_e9
-        body.ask_px_e9 = firing.ask_px_e9
-        body.venue_ns = firing.tick.venue_ns
-        body.recv_wall_ns = firing.wall_ns
-        body.gap_bps_e9 = self._gap_bps(firing.px_e9, row.terms.stop_px_e9)
-        body.decide_ns = mono_ns - firing.mono_ns
-        body.send_qty_e9 = qty_e9
-        body.ref_px_e9 = self.verdict.ref_px_e9 if self.verdict.ref_px_e9 else firing.px_e9
-        body.feed_seq = firing.tick.feed_seq
-        body.source = firing.source
-        body.missed = firing.missed
-        s.commit(Kind.TRIGGERED, sizeof(TriggeredBody))
-        self.triggered += 1
-        if self.verdict.control != 0:
-            no.order = order
-            no.control = self.verdict.control
-            self.refused.push_back(no)
+    cdef int _reached(self, uint32_t order, const Firing* firing, int64_t mono_ns) except -1:
+        """An order that the index gave up: it leaves, or waits until enough confirms it."""
+        cdef const Terms* terms = &self.state.orders.rows[order].terms
+        cdef uint32_t line = firing.instrument * SOURCES + firing.source
+        cdef bint parks = firing.missed and terms.rearm_missed
+        cdef Waiting item
+        if self._is_waiting_trail(order):
+            return self._activate(order, firing.px_e9)
+        if firing.age_ns > self._limit_ns(terms):
+            self.kept.push_back(order)
             return 0
-        self.fired.push_back(order)
+        if not parks and terms.confirm_ticks <= 1 and terms.confirm_ns == 0:
+            return self._release(order, firing, mono_ns, 1, firing.missed)
+        item.since_ns = firing.mono_ns
+        item.seen_ns = firing.mono_ns - firing.age_ns
+        item.level_px_e9 = self.state.stops.popped_px(order)
+        item.order = order
+        item.ticks = firing.cause == Cause.UPDATE
+        item.term = self.through.term[line]
+        item.missed = firing.missed
+        item.parked = parks
+        self.through.put(line, &item)
+        if terms.confirm_ns and not parks:
+            self.through.due(line, item.since_ns + terms.confirm_ns)
         return 0
 
-    cdef int _flat(self, uint32_t order) except -1:
-        cdef OrderEvent* ev = self.state.begin(order)
-        ev.reason = Reason.FLAT
-        if self.state.begin_doubt(order):
-            ev.pending = Pending.PENDING_CANCEL
-            self.state.commit(Kind.PENDING_CANCEL_EV, 0)
-            self.state.effect(OP_CANCEL, order)
+    cdef int64_t _limit_ns(self, const Terms* terms) noexcept nogil:
+        """Data older than this does not fire the order: its own word, within the instrument's."""
+        cdef int64_t limit_ns = self.state.quotes.rows[terms.instrument].max_age_ns
+        return min(limit_ns, terms.max_age_ns) if terms.max_age_ns else limit_ns
+
+    cdef int _confirm(self, const Firing* firing, int64_t mono_ns) except -1:
+        """Look at the order that has waited longest on a line: it fires (1), waits on, or rests in the index again."""
+        cdef uint32_t line = firing.instrument * SOURCES + firing.source
+        cdef Waiting item
+        cdef OrderRow* row
+        cdef bint is_through
+        if not self.through.take(line, &item):
             return 0
-        ev.ord_status = OrdStatus.CANCELED
-        ev.hold = Hold.HOLD_NONE
-        ev.leaves_qty_e9 = 0
-        self.state.commit(Kind.CANCELED_EV, sizeof(DoneBody))
+        row = &self.state.orders.rows[item.order]
+        if not is_held(row) or self.state.stops.is_armed(item.order):      # it ended, or was armed anew: with other terms, say
+            return 0
+        if direction_of(&row.terms) == Direction.DOWN:
+            is_through = firing.px_e9 <= item.level_px_e9
+        else:
+            is_through = firing.px_e9 >= item.level_px_e9
+        if not is_through:
+            return self.state._watch(item.order, row, False, 0)
+        if not item.parked and self._counts(&item, &row.terms, firing):
+            self._release(item.order, firing, mono_ns, item.ticks, item.missed)
+            return 1
+        self.through.put(line, &item)
         return 0
 
-    cdef int64_t _gap_bps(self, int64_t px_e9, int64_t stop_px_e9) noexcept nogil:
-        """Distance from the trigger price in basis points (1e-9 decimal, two places); 0 when it does not fit."""
-        cdef int64_t gap = px_e9 - stop_px_e9 if px_e9 > stop_px_e9 else stop_px_e9 - px_e9
-        if gap > 9000000000000000LL or stop_px_e9 < 1000000:
-            return 0
-        gap = gap * 1000 // (stop_px_e9 // 1000)
-        return gap * 10000000 if gap < 900000000000LL else 0
+    cdef bint _counts(self, Waiting* item, const Terms* terms, const Firing* firing) noexcept:
+        """Count a judgement that found the condition true; whether it is enough."""
+        cdef uint32_t line = firing.instrument * SOURCES + firing.source
+        cdef int64_t limit_ns = self._limit_ns(terms)
+        if item.term != self.through.term[line]:                           # another session: everything anew
+            item.term, item.ticks, item.since_ns, item.missed = self.through.term[line], 0, firing.mono_ns, 0
+        elif terms.confirm_ns and firing.mono_ns - firing.age_ns - item.seen_ns > limit_ns:
+            item.ticks, item.since_ns = 0, firing.mono_ns                  # nobody knows what it was in between
+        item.seen_ns = firing.mono_ns - firing.age_ns
+        item.ticks += firing.cause == Cause.UPDATE
+        if terms.confirm_ns == 0:
+            return item.ticks >= terms.confirm_ticks
+        if firing.age_ns > limit_ns:                                       # the next update tells
+            return False
+        if firing.mono_ns - item.since_ns >= terms.confirm_ns:
+            return True
+        self.through.due(line, item.since_ns + terms.confirm_ns)
+        return False
 
-    def next_refused(self):
-        """(order, control) of the next triggered order that a check at release refused, or None."""
-        cdef Refused item
-        if self.refused.empty():
-            return None
-        item = self.refused.front()
-        self.refused.pop_front()
-        return item.order, item.control
+    cdef bint _is_waiting_trail(self, uint32_t order) noexcept nogil:
+        cdef const OrderRow* row = &self.state.orders.rows[order]
+        return row.terms.trigger == TriggerKind.TRAIL and not row.is_trailing
 
-    def take_fired(self, int most) -> list:
-        """Up to `most` orders to hand to their broker, in price-time order; empty when there are none."""
-        run = []
-        while most > 0 and not self.fired.empty():
-            run.append(self.fired.front())
-            self.fired.pop_front()
-            most -= 1
-        return run
+    cdef int _activate(self, uint32_t order, int64_t px_e9) except -1:
+        """The activation price was reached: the stop trails from here on."""
+        cdef const Terms* t = &self.state.orders.rows[order].terms
+        cdef int64_t tick_e9 = self.state.quotes.rows[t.instrument].tick_e9
+        return self._trailed(order, trail_px(direction_of(t), t.trail_e9, t.trail_unit, tick_e9, px_e9), px_e9, True)

@@ -4,6 +4,7 @@ from libc.string cimport memcpy, memset
 from hotpath.checks cimport Limits
 from hotpath.enums cimport HaltScope
 from hotpath.records cimport *
+from gateway.core.shares cimport heal
 from gateway.core.state cimport State
 
 cdef enum:
@@ -55,6 +56,10 @@ cdef class World:
         cdef ClearedBody* body = <ClearedBody*>self._clear(wall_ns)
         body.order = order
         return self.state.emit(Kind.CLEARED, sizeof(ClearedBody))
+
+    def heal(self, int64_t wall_ns) -> None:
+        """Make up for what a crash cut off between a record and what it means for tied orders."""
+        heal(self.state, wall_ns)
 
     def open_account(self, bytes name not None, uint32_t group, int64_t cash_e4, int64_t wall_ns) -> int:
         """A new account; returns its row."""

@@ -56,6 +56,9 @@ class Plan:
     limits: str = LIMITS
     cash: str = "10000000"
     settings: Sequence[str] = ()  # `--set` of the gateway
+    feeds: Sequence[str] = ()  # names of several feeds of the venue's market, each by a line of its own
+    feed_options: str = ""  # lines of each of their tables
+    policy: str = ""  # of all accounts
 
     def toml(self, data_dir: Path) -> str:
         """The configuration file: one trading key for each account, two for operations."""
@@ -67,7 +70,11 @@ class Plan:
             f'[[instruments]]\nsymbol = "{name}"\ntick = "{tick}"\nlot = "{lot}"\nmin_qty = "{lot}"\n'
             for name, tick, lot in self.symbols
         ]
-        parts += [f'[[accounts]]\nname = "{name}"\ncash = "{self.cash}"\n{self.limits}' for name in self.accounts]
+        parts += [f'[[feeds]]\nname = "{name}"\nmarket = "venue"\n{self.feed_options}\n' for name in self.feeds]
+        parts += [
+            f'[[accounts]]\nname = "{name}"\ncash = "{self.cash}"\npolicy = "{self.policy}"\n{self.limits}'
+            for name in self.accounts
+        ]
         parts += [_key(name, ("read", "trade"), name) for name in self.accounts]
         parts += [_key(name, ("read", "cancel", "ops"), "*") for name in OPS_KEYS]
         parts.append(self.extra)
@@ -156,7 +163,10 @@ class Deployment:
             self._venue = Child("venue", command("venue", "--config", str(self.file)), log=self._log)
             ports = await self._venue.start()
             self.order_port = ports["order_port"]
-            self._feed = f"feeds.0.url=ws://{HOST}:{ports['feed_port']}/stream?streams="
+            url = f"ws://{HOST}:{ports['feed_port']}/stream?"
+            self._feeds = [
+                f"feeds.{number}.url={url}line={name}&streams=" for number, name in enumerate(self.plan.feeds)
+            ] or [f"feeds.0.url={url}streams="]
             await self.start_gateway()
         finally:
             if not self.ready:
@@ -167,7 +177,7 @@ class Deployment:
         self.ws_port = self.ws_port or lasting_port()
         self.http_port = self.http_port or lasting_port()
         settings = [
-            self._feed,
+            *self._feeds,
             f"broker.sim.address=tcp://{HOST}:{self.order_port}",
             f"gateway.ws_port={self.ws_port}",
             f"gateway.http_port={self.http_port}",

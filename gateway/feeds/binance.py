@@ -24,7 +24,7 @@ CONNECTION_NS_MAX = (23 * 3600 + 50 * 60) * 1_000_000_000
 CHECKS_PER_IDLE = 4
 OVERLAP_FRAMES_MAX = 100_000
 
-OnFrame = Callable[[bytes, int], object]
+OnFrame = Callable[[bytes, int, int], object]
 OnState = Callable[[bool, str], None]
 
 
@@ -74,7 +74,10 @@ class _Connection(WSListener):
 
 
 class BinanceFeed:
-    """Owner of one feed's connection. `on_frame(payload, mono_ns)` is called for each text frame, synchronously."""
+    """Owner of one feed's connection.
+
+    `on_frame(payload, mono_ns, number)` is called for each text frame, synchronously; `number` is the feed's own.
+    """
 
     def __init__(
         self,
@@ -82,6 +85,7 @@ class BinanceFeed:
         on_frame: OnFrame,
         on_state: OnState,
         *,
+        number: int = 0,
         mono_ns: Callable[[], int],
         rng: Random,
         idle_ms: int = 10_000,
@@ -90,6 +94,7 @@ class BinanceFeed:
         connection_ns_max: int = CONNECTION_NS_MAX,
     ) -> None:
         self.url = url
+        self.number = number
         self.health = FeedHealth()
         self._on_frame = on_frame
         self._on_state = on_state
@@ -142,7 +147,7 @@ class BinanceFeed:
 
     def _deliver(self, payload: bytes, now_ns: int) -> None:
         """The core comes first, the bookkeeping after it."""
-        self._on_frame(payload, now_ns)
+        self._on_frame(payload, now_ns, self.number)
         health = self.health
         health.last_frame_ns = now_ns
         health.frames += 1

@@ -19,7 +19,7 @@ from hotpath.frame import checksum
 _HEADER = struct.Struct("<8sIIQQ16sQ32sI4x")  # magic, version, 0, seq, position, history, length, digest, crc
 _COVERED_BYTES = _HEADER.size - 8
 _MAGIC = b"BKSTSNP\n"
-_VERSION = 2
+_VERSION = 3
 _NAME = re.compile(r"(\d{20})\.snap")
 _DIGEST_BYTES = 32
 

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from gateway.contracts import rest
 from gateway.contracts.events import AllCanceled
+from gateway.explain import Trace
 from gateway.ops.gate import Gate
 from gateway.ops.refusal import Refusal, query_int, read_body, respond
 from gateway.ops.tokens import Caller
@@ -46,6 +47,23 @@ class Accounts:
         text = self.engine.views.order_json(row)
         await self.gate.durable()
         return web.Response(body=text, content_type="application/json")
+
+    async def explain(self, request: web.Request) -> web.Response:
+        """`GET /v1/accounts/{account}/orders/{cl_ord_id}/explain`: read from the journal, a part a turn."""
+        _, account = self.gate.reader(request)
+        row = self.engine.state.orders.find_row(account, request.match_info["cl_ord_id"].encode())
+        if row < 0:
+            raise Refusal("UNKNOWN_ORDER")
+        await self.gate.durable()
+        trace = Trace(self.engine, row)
+        try:
+            for _ in trace.parts():
+                await asyncio.sleep(0)
+        except OSError as error:
+            raise Refusal("JOURNAL_STOPPED", "an event cannot be read now: ask again") from error
+        if not trace.told:
+            raise Refusal("BUSY", "its events are being written: ask again")
+        return respond(trace.explained())
 
     async def orders(self, request: web.Request) -> web.Response:
         """`GET /v1/accounts/{account}/orders`: in order of acceptance, a page at a time."""

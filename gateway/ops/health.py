@@ -50,7 +50,7 @@ class Health:
         links = stream.links()
         feeds = self._feeds()
         waiting = [f"link {name} is {link.state}" for name, link in links.items() if link.state != "up"]
-        waiting += [f"feed {name} is {feed.state}" for name, feed in feeds.items() if feed.state != "fresh"]
+        waiting += [f"feed {name} is {feeds[name].state}" for name in self._missed(feeds)]
         journal = "up" if engine.is_admitting else "stopped"
         if not engine.is_admitting:
             waiting.insert(0, f"journal: {engine.stop_cause}")
@@ -64,13 +64,19 @@ class Health:
         gateway = self.gateway
         now = gateway.clock.mono_ns()
         found = {}
-        for options, feed in zip(gateway.config.feeds, gateway.feeds, strict=True):
-            health = feed.health
-            age_ns = health.age_ns(now)
-            silent = age_ns is None or age_ns > options.idle_ms * 1_000_000
-            state = "down" if not health.is_up else ("stale" if silent else "fresh")
-            found[options.name] = Feed(state=state, age_ms=None if age_ns is None else age_ns // 1_000_000)  # type: ignore[arg-type]
+        for options, feed, state in zip(gateway.config.feeds, gateway.feeds, gateway.shard.feeds.states, strict=True):
+            age_ns = feed.health.age_ns(now)
+            found[options.name] = Feed(
+                state="stale" if state == "fresh" and age_ns is None else state,
+                age_ms=None if age_ns is None else age_ns // 1_000_000,
+            )
         return found
+
+    def _missed(self, feeds: dict[str, Feed]) -> list[str]:
+        """Feeds that are not fresh and price an instrument that no fresh feed prices."""
+        priced = {name: set(self.gateway.shard.feed_symbols(name)) for name in feeds}
+        fresh = set().union(*(priced[name] for name, feed in feeds.items() if feed.state == "fresh"))
+        return [name for name, feed in feeds.items() if feed.state != "fresh" and not priced[name] <= fresh]
 
     async def scrape(self, request: web.Request) -> web.Response:
         """`GET /metrics`."""

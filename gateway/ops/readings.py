@@ -47,6 +47,8 @@ def take(gateway: Gateway, version: str) -> Readings:
             "effects": state.effect_count(),
             "expiries": len(engine.expiries),
         },
+        lines={("sim", rank): line for rank, line in engine.router.egress.depths().items()},
+        over_rate={"sim": engine.router.egress.refusals},
         blind_instruments=len(engine.guard.blind),
         unpriced_instruments=_unpriced(gateway),
         unguarded_ns=engine.guard.unguarded_ns,
@@ -88,16 +90,19 @@ def _journal(gateway: Gateway) -> JournalReading:
 
 
 def _feeds(gateway: Gateway) -> dict[str, FeedReading]:
-    """Faults are counted by instrument, whichever feed brought them: with several feeds the first one shows them."""
     now = gateway.clock.mono_ns()
     found: dict[str, FeedReading] = {}
-    for options, feed in zip(gateway.config.feeds, gateway.feeds, strict=True):
+    leads = Counter(gateway.shard.state.quotes.leaders())
+    for number, (options, feed) in enumerate(zip(gateway.config.feeds, gateway.feeds, strict=True)):
         health = feed.health
         found[options.name] = FeedReading(
             is_up=health.is_up,
+            is_stale=gateway.shard.feeds.states[number] == "stale",
             age_ns=health.age_ns(now),
+            lag_ns=gateway.shard.engine.watch.frame_lag_ns(number),
+            leads=leads[number],
             frames=health.frames,
-            faults={} if found else _faults(gateway, health.ignored_frames),
+            faults=_faults(gateway, number, health.ignored_frames),
         )
     return found
 
@@ -107,9 +112,9 @@ def _unpriced(gateway: Gateway) -> int:
     return sum(quotes.reference(row, now) == 0 for row in range(quotes.count))
 
 
-def _faults(gateway: Gateway, ignored: int) -> dict[str, int]:
+def _faults(gateway: Gateway, number: int, ignored: int) -> dict[str, int]:
     quotes = gateway.shard.state.quotes
-    total: Counter[str] = Counter(malformed=gateway.shard.engine.watch.malformed, ignored=ignored)
+    total: Counter[str] = Counter(malformed=gateway.shard.engine.watch.malformed_of(number), ignored=ignored)
     for row in range(quotes.count):
-        total.update({kind: count for kind, count in quotes.counters_of(row).items() if kind not in SOUND})
+        total.update({kind: count for kind, count in quotes.counters_of(row, number).items() if kind not in SOUND})
     return dict(total)

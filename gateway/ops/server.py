@@ -54,6 +54,7 @@ class OpsServer:
             web.get("/v1/instruments/{symbol}", instruments.one),
             web.get(f"{account}/orders", accounts.orders),
             web.get(f"{account}/orders/{{cl_ord_id}}", accounts.order),
+            web.get(f"{account}/orders/{{cl_ord_id}}/explain", accounts.explain),
             web.get(f"{account}/events", accounts.events),
             web.get(f"{account}/positions", accounts.positions),
             web.get(f"{account}/limits", accounts.limits),

@@ -42,8 +42,6 @@ def lookup(engine: Engine, account: int, req: Get, in_ns: int, left: int) -> byt
         res["instrument"] = instrument(engine, row)
     elif req.what == "limits":
         res["limits"] = headroom(engine, account)
-    elif req.what == "explain":
-        return "UNSUPPORTED"
     return encode(res)
 
 

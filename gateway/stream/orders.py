@@ -9,8 +9,8 @@ import structlog
 from gateway.contracts import notices
 from gateway.contracts import requests as asked
 from gateway.contracts.messages import BATCH_ITEMS_MAX
-from gateway.core.intake import Refusal
-from gateway.stream import answers
+from gateway.core.terms import Refusal
+from gateway.stream import answers, explaining
 from hotpath.enums import Reason
 from risk.catalogue import explain, retry_of
 
@@ -229,6 +229,9 @@ class OrderRequests:
         self.lane.left = key.get.take(self.engine.clock.mono_ns())  # type: ignore[union-attr]
         if self.lane.left < 0:
             session.refuse(req.id, "RATE_LIMITED", in_ns, retry_ns=key.get.wait_ns(), left=0)  # type: ignore[union-attr]
+            return
+        if req.what == "explain":
+            explaining.begin(session, account, req, in_ns, self.lane.left)
             return
         found = answers.lookup(self.engine, account, req, in_ns, self.lane.left)
         if isinstance(found, str):

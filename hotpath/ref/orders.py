@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from struct import Struct
 
-from hotpath.enums import Hold, OrdStatus, Stage
+from hotpath.enums import Hold, OrdStatus, Stage, TriggerKind
 from hotpath.ref import records as rec
 from hotpath.ref.records import OrderEvent, Terms
 
@@ -21,12 +21,12 @@ PENDING_CANCEL, PENDING_REPLACE = 1, 2
 ENDS = (rec.CANCELED_EV, rec.EXPIRED_EV, rec.REJECTED_EV)
 AFTERWARDS = (rec.RESTATED, rec.TRADE_CORRECTED, rec.TRADE_CANCELED)
 LIFE: dict[str, tuple[int, ...]] = {
-    "held": (*ENDS, rec.PENDING_CANCEL_EV, rec.TRIGGERED, rec.RELEASED, rec.REPLACED, rec.REPLACE_REJECTED,
+    "held": (*ENDS, rec.PENDING_CANCEL_EV, rec.TRIGGERED, rec.RELEASED, rec.TRAILED, rec.REPLACED, rec.REPLACE_REJECTED,
              rec.CANCEL_REJECTED),
     "queued": (*ENDS, *AFTERWARDS, rec.TRADE, rec.SENT_EV, rec.NEW_EV, rec.IN_DOUBT_EV, rec.REPLACED,
                rec.REPLACE_REJECTED, rec.CANCEL_REJECTED),
-    "sent": (*ENDS, *AFTERWARDS, rec.TRADE, rec.NEW_EV, rec.IN_DOUBT_EV, rec.PENDING_REPLACE_EV, rec.REPLACE_REJECTED,
-             rec.PENDING_CANCEL_EV, rec.CANCEL_REJECTED),
+    "sent": (*ENDS, *AFTERWARDS, rec.TRADE, rec.NEW_EV, rec.IN_DOUBT_EV, rec.REQUEUED, rec.PENDING_REPLACE_EV,
+             rec.REPLACE_REJECTED, rec.PENDING_CANCEL_EV, rec.CANCEL_REJECTED),
     "in_doubt": (*ENDS, *AFTERWARDS, rec.TRADE, rec.NEW_EV, rec.IN_DOUBT_EV, rec.REQUEUED, rec.REPLACE_REJECTED,
                  rec.PENDING_CANCEL_EV, rec.CANCEL_REJECTED),
     "working": (*ENDS, *AFTERWARDS, rec.TRADE, rec.PENDING_REPLACE_EV, rec.REPLACED, rec.REPLACE_REJECTED,
@@ -34,7 +34,7 @@ LIFE: dict[str, tuple[int, ...]] = {
     "done": (*AFTERWARDS, rec.TRADE),
 }  # fmt: skip
 
-ROW = Struct("<qQq13q6Q7I12B40s40s")
+ROW = Struct("<qQq14q7Q2q8I13B3x40s40s")
 EXEC = Struct("<2Q2q")
 
 
@@ -59,6 +59,7 @@ class OrderRow:
     session: int  # interned text
     tag: int
     signal: int
+    oco: int  # text of its group
     cum_qty_e9: int = 0
     cost: int = 0  # sum of last_qty * last_px in 1e-18
     reserved_qty_e9: int = 0  # what the gate holds for it now
@@ -67,6 +68,7 @@ class OrderRow:
     reserved_side: int = 0
     owed_qty_e9: int = 0  # in the broker's cum_qty, its execution not seen yet
     ask_qty_e9: int = 0  # terms asked for by the replace under way
+    ask_whole_qty_e9: int = 0
     ask_px_e9: int = 0
     ask_stop_px_e9: int = 0
     ask_expire_ns: int = 0
@@ -78,11 +80,15 @@ class OrderRow:
     ask_hash: int = 0
     ask_acct_seq: int = 0  # event that answered the last replace request
     cancel_acct_seq: int = 0  # event that answered the cancel
+    fired_acct_seq: int = 0  # event that says what fired it
     cancel_reason: int = 0
     broker_rev: int = 0  # last one that was sent to the broker
     was_sent: int = 0
     broker_order_id: bytes = b""
     triggered: int = 0  # its trigger fired
+    told_stop_px_e9: int = 0  # where the client was last told that its stop has moved to
+    told_stop_ns: int = 0
+    is_trailing: int = 0  # a trailing stop that is active
 
     @property
     def is_done(self) -> bool:
@@ -137,29 +143,32 @@ class OrderRow:
         asked = sum(1 << rev % OPEN_ASKS_MAX for rev in self.open_asks)
         return self.terms.pack() + ROW.pack(
             self.cum_qty_e9, self.cost & rec.MASK, self.cost >> 64, self.ref_px_e9, self.reserved_qty_e9,
-            self.reserved_px_e9, self.owed_qty_e9, self.accepted_ns, self.live_ns, self.ask_qty_e9, self.ask_px_e9,
-            self.ask_stop_px_e9, self.ask_expire_ns, self.ask_ref_px_e9, self.ask_most_qty_e9, self.ask_most_px_e9,
-            asked, self.ask_hash, self.ask_acct_seq, self.accepted_acct_seq, self.cancel_acct_seq, self.content_hash,
-            self.account, self.rev, self.ask_rev, self.broker_rev, self.session, self.tag, self.signal,
+            self.reserved_px_e9, self.owed_qty_e9, self.accepted_ns, self.live_ns, self.ask_qty_e9,
+            self.ask_whole_qty_e9, self.ask_px_e9, self.ask_stop_px_e9, self.ask_expire_ns, self.ask_ref_px_e9,
+            self.ask_most_qty_e9, self.ask_most_px_e9, asked, self.ask_hash, self.ask_acct_seq, self.accepted_acct_seq,
+            self.cancel_acct_seq, self.fired_acct_seq, self.content_hash, self.told_stop_px_e9, self.told_stop_ns,
+            self.account, self.rev, self.ask_rev, self.broker_rev, self.session, self.tag, self.signal, self.oco,
             self.ord_status, self.stage, self.hold, self.pending, self.reserved_resting, self.was_sent, self.ask_tif,
             len(self.cl_ord_id), len(self.broker_order_id), self.triggered, self.reserved_side, self.cancel_reason,
-            self.cl_ord_id, self.broker_order_id,
+            self.is_trailing, self.cl_ord_id, self.broker_order_id,
         )  # fmt: skip
 
 
 def read_row(data: bytes, at: int) -> OrderRow:
     """The order of a compiled row's bytes."""
-    (cum, low, high, ref, reserved, reserved_px, owed, accepted_ns, live_ns, ask_qty, ask_px, ask_stop, ask_expire,
-     ask_ref, most_qty, most_px, asked, ask_hash, ask_seq, accepted_seq, cancel_seq, content, account, rev, ask_rev,
-     broker_rev, session, tag, signal, status, stage, hold, pending, resting, was_sent, ask_tif, cl_size, id_size,
-     triggered, side, cancel_reason, name, broker_id) = ROW.unpack_from(data, at + rec.TERMS_BYTES)  # fmt: skip
+    (cum, low, high, ref, reserved, reserved_px, owed, accepted_ns, live_ns, ask_qty, ask_whole, ask_px, ask_stop,
+     ask_expire, ask_ref, most_qty, most_px, asked, ask_hash, ask_seq, accepted_seq, cancel_seq, fired_seq, content,
+     told_px, told_ns, account, rev, ask_rev, broker_rev, session, tag, signal, oco, status, stage, hold, pending,
+     resting, was_sent, ask_tif, cl_size, id_size, triggered, side, cancel_reason, is_trailing, name,
+     broker_id) = ROW.unpack_from(data, at + rec.TERMS_BYTES)  # fmt: skip
     first = max(1, ask_rev - OPEN_ASKS_MAX + 1)
     return OrderRow(
         rec.read_terms(data, at), account, name[:cl_size], status, stage, hold, pending, rev, ask_rev, ref, content,
-        accepted_ns, live_ns, accepted_seq, session, tag, signal, cum, high << 64 | low, reserved, reserved_px,
-        resting, side, owed, ask_qty, ask_px, ask_stop, ask_expire, ask_tif, ask_ref, most_qty, most_px,
+        accepted_ns, live_ns, accepted_seq, session, tag, signal, oco, cum, high << 64 | low, reserved, reserved_px,
+        resting, side, owed, ask_qty, ask_whole, ask_px, ask_stop, ask_expire, ask_tif, ask_ref, most_qty, most_px,
         [one for one in range(first, ask_rev + 1) if asked >> one % OPEN_ASKS_MAX & 1], ask_hash, ask_seq, cancel_seq,
-        cancel_reason, broker_rev, was_sent, broker_id[:id_size], triggered,
+        fired_seq, cancel_reason, broker_rev, was_sent, broker_id[:id_size], triggered, told_px,
+        told_ns, is_trailing,
     )  # fmt: skip
 
 
@@ -264,12 +273,14 @@ class OrderTable:
         session = payload[at : at + body.session_size]
         tag = payload[at + body.session_size : at + body.session_size + body.tag_size]
         at += body.session_size + body.tag_size
+        oco = at + body.signal_size + body.after_size
         name = ev.cl_ord_id[: ev.cl_size]
         row = OrderRow(
             terms, ev.account, name, ev.ord_status, ev.stage, ev.hold, ev.pending, ev.rev, ev.rev, body.ref_px_e9,
             body.content_hash, wall_ns, wall_ns, ev.acct_seq, self.intern(session), self.intern(tag),
-            self.intern(payload[at : at + body.signal_size]),
+            self.intern(payload[at : at + body.signal_size]), self.intern(payload[oco : oco + body.oco_size]),
         )  # fmt: skip
+        row.is_trailing = int(terms.trigger == TriggerKind.TRAIL and terms.stop_px_e9 == 0)
         self.names[ev.account, name] = ev.order
         self.rows.append(row)
         return 0
@@ -285,9 +296,17 @@ class OrderTable:
         elif kind == rec.TRIGGERED:
             fired = rec.read(rec.TriggeredBody, payload)
             row.triggered, row.live_ns, row.ref_px_e9 = 1, wall_ns, fired.ref_px_e9
-            row.terms = replace(row.terms, order_qty_e9=fired.send_qty_e9)
+            row.fired_acct_seq = ev.acct_seq
+            row.terms = replace(
+                row.terms, order_qty_e9=fired.send_qty_e9, px_e9=fired.send_px_e9, has_limit_offset=0, limit_offset_e9=0
+            )
+        elif kind == rec.TRAILED:
+            told = rec.read(rec.TrailedBody, payload)
+            row.told_stop_px_e9, row.told_stop_ns, row.is_trailing = told.stop_px_e9, wall_ns, 1
         elif kind == rec.RELEASED:
             row.live_ns = wall_ns
+            if qty_e9 := rec.read(rec.ReleasedBody, payload).qty_e9:
+                row.terms = replace(row.terms, order_qty_e9=qty_e9)
         elif kind == rec.PENDING_CANCEL_EV:
             row.cancel_acct_seq, row.cancel_reason = ev.acct_seq, ev.reason
         elif kind in (rec.CANCELED_EV, rec.EXPIRED_EV):
@@ -329,6 +348,7 @@ class OrderTable:
             row.ask_rev, row.ask_hash, row.ask_acct_seq = body.ask_rev, body.content_hash, ev.acct_seq
         if kind == rec.PENDING_REPLACE_EV:
             row.ask_qty_e9, row.ask_px_e9, row.ask_stop_px_e9 = terms.order_qty_e9, terms.px_e9, terms.stop_px_e9
+            row.ask_whole_qty_e9 = terms.whole_qty_e9
             row.ask_expire_ns, row.ask_tif, row.ask_ref_px_e9 = terms.expire_ns, terms.tif, body.ref_px_e9
             row.ask_most_qty_e9 = max(row.ask_most_qty_e9 if row.open_asks else 0, terms.order_qty_e9)
             row.ask_most_px_e9 = max(row.ask_most_px_e9 if row.open_asks else 0, body.ref_px_e9)

@@ -1,6 +1,6 @@
 """Twin of hotpath.records: the payloads of the journal as named tuples, and the one place that knows their bytes.
 
-Little endian, naturally aligned, version 1. An order event is an `OrderEvent`, then what is special to its kind, then
+Little endian, naturally aligned, version 2. An order event is an `OrderEvent`, then what is special to its kind, then
 texts whose sizes that part names.
 """
 
@@ -12,15 +12,15 @@ from struct import Struct
 from typing import Any, NamedTuple, TypeVar
 
 Body = TypeVar("Body")
-PAYLOAD_VERSION = 1
+PAYLOAD_VERSION = 2
 BROKER_ORDER_ID_MAX = 40  # bytes
 EXEC_ID_MAX = 48
 TEXT_MAX = 240
 
 # Record kinds, as in hotpath.records.Kind. Plain integers: an enumeration's members are slow to compare here.
 EPOCH_STARTED, ACCOUNT_OPENED, INSTRUMENT_LISTED, LIMITS_SET, HALT_CHANGED, INSTRUMENT_STATE, STOPPED = range(1, 8)
-BROKER_ANOMALY, SUSPECTED, CLEARED, BROKEN_EARLY = range(8, 12)
-ACCEPTED, SENT_EV, NEW_EV, TRADE, RELEASED, TRIGGERED = range(20, 26)
+BROKER_ANOMALY, SUSPECTED, CLEARED, BROKEN_EARLY, TRAIL_MARK = range(8, 13)
+ACCEPTED, SENT_EV, NEW_EV, TRADE, RELEASED, TRIGGERED, TRAILED = range(20, 27)
 PENDING_REPLACE_EV, REPLACED, REPLACE_REJECTED, PENDING_CANCEL_EV, CANCELED_EV, CANCEL_REJECTED = range(27, 33)
 EXPIRED_EV, REJECTED_EV, IN_DOUBT_EV, REQUEUED, RESTATED, TRADE_CORRECTED, TRADE_CANCELED = range(33, 40)
 CANCEL_ALL_EV, BATCH_EV, HALT_EV, GUARD_EV = range(60, 64)
@@ -32,11 +32,22 @@ class Terms:
 
     order_qty_e9: int = 0
     px_e9: int = 0  # 0 = market
-    stop_px_e9: int = 0  # 0 = no trigger
+    stop_px_e9: int = 0  # 0 = no trigger price; of a trailing stop: where it becomes active
     collar_bps_e9: int = 0  # 0 = the account's
     expire_ns: int = 0  # gtd and the end of a day order, 0 = none
     max_queue_ns: int = 0  # -1 = no limit
     max_age_ns: int = 0  # 0 = the instrument's
+    trail_e9: int = 0  # distance of a trailing stop, by trail_unit
+    limit_offset_e9: int = 0  # a trailing stop's limit beyond its stop, where has_limit_offset
+    gain_e9: int = 0  # break-even: how far ahead the price must be, by gain_unit; 0 = none
+    plus_e9: int = 0  # break-even: beyond the parent's price
+    at_ns: int = 0  # time trigger: wall clock, 0 = none
+    after_ns: int = 0  # time trigger: since it was armed, 0 = none
+    confirm_ns: int = 0  # for so long the condition must hold, 0 = none
+    whole_qty_e9: int = 0  # what the client asked for: `order_qty_e9` is what its parent and its group leave of it
+    confirm_ticks: int = 0  # for so many qualifying updates; 0 and 1 = the first
+    parent: int = 0  # order row + 1 of `after`, 0 = none
+    group: int = 0  # order row + 1 of the first member of its `oco` group, 0 = none
     instrument: int = 0
     origin: int = 0  # 0 api, 1 external
     side: int = 0
@@ -49,13 +60,14 @@ class Terms:
     reduce_only: int = 0
     fire_through: int = 0  # if_through: 0 reject, 1 fire
     rearm_missed: int = 0  # on_missed: 0 fire, 1 rearm
+    trail_unit: int = 0  # 0 amount, 1 bps
+    gain_unit: int = 0  # 0 amount, 1 bps
+    has_limit_offset: int = 0
+    when_full: int = 0  # `after.on`: 0 from the first fill on, 1 only when filled
+    placement: int = 0  # 0 gateway, 1 broker, 2 both
 
     def pack(self) -> bytes:
-        return _TERMS.pack(
-            self.order_qty_e9, self.px_e9, self.stop_px_e9, self.collar_bps_e9, self.expire_ns, self.max_queue_ns,
-            self.max_age_ns, self.instrument, self.origin, self.side, self.ord_type, self.tif, self.extended,
-            self.trigger, self.source, self.stp, self.reduce_only, self.fire_through, self.rearm_missed,
-        )  # fmt: skip
+        return _TERMS.pack(*(getattr(self, name) for name in _TERMS_NAMES))
 
 
 class OrderEvent(NamedTuple):
@@ -86,6 +98,8 @@ class AcceptedBody(NamedTuple):
     session_size: int
     tag_size: int
     signal_size: int
+    after_size: int
+    oco_size: int
 
 
 class SentBody(NamedTuple):
@@ -115,6 +129,10 @@ class TradeBody(NamedTuple):
     exec_id: bytes
 
 
+class ReleasedBody(NamedTuple):
+    qty_e9: int = 0  # in force from here on; 0 = as it was
+
+
 class TriggeredBody(NamedTuple):
     px_e9: int
     qty_e9: int
@@ -125,10 +143,40 @@ class TriggeredBody(NamedTuple):
     gap_bps_e9: int
     decide_ns: int  # from the receipt of the tick
     send_qty_e9: int  # what the position allows to go out
+    send_px_e9: int  # its limit, 0 = market
+    stop_px_e9: int  # where the stop stood
     ref_px_e9: int
     feed_seq: int
+    bid_qty_e9: int
+    ask_qty_e9: int
+    age_ns: int  # of the price when it was judged
+    check_limit: int  # of the control that refused the release, in check_unit
+    check_value: int
+    check_passes: int
     source: int
     missed: int
+    control: int  # enums.Control; 0 = the release passed
+    check_unit: int
+    check_passes_unit: int
+    check_scope: int
+    feed_size: int  # name of the feed, the tail
+    ticks: int  # qualifying updates that confirmed it
+
+
+class TrailedBody(NamedTuple):
+    """A stop that moved by its own rule, told to the client."""
+
+    stop_px_e9: int
+    extreme_px_e9: int  # the least favourable one that puts it there
+    activated: int  # its activation price was reached: it trails from here on
+
+
+class TrailMarkBody(NamedTuple):
+    """A price that moved trailing stops: all that trail that source then."""
+
+    px_e9: int
+    instrument: int
+    source: int
 
 
 class ReplaceBody(NamedTuple):
@@ -143,6 +191,8 @@ class ReplaceBody(NamedTuple):
     session_size: int = 0  # REPLACED has the order's texts again, as its `order` block shows them
     tag_size: int = 0
     signal_size: int = 0
+    after_size: int = 0
+    oco_size: int = 0
 
 
 class TradeCanceledBody(NamedTuple):
@@ -206,6 +256,7 @@ class AccountEvent(NamedTuple):
     session_size: int = 0
     tag_size: int = 0
     orders_size: int = 0
+    excess_size: int = 0  # of a guard: filled beyond what a group shares, a decimal behind the names
 
 
 class EpochBody(NamedTuple):
@@ -259,29 +310,40 @@ class InstrumentStateBody(NamedTuple):
     is_restricted: int
 
 
-_TERMS = Struct("<7q2I10B6x")
+_TERMS = Struct("<15q5I15B5x")
+_TERMS_NAMES = tuple(Terms.__slots__)
 LIMITS = Struct("<11q")
 LAYOUTS: dict[Callable[..., Any], Struct] = {
     OrderEvent: Struct("<Q2I3qI7B37s"),
-    AcceptedBody: Struct("<qQ3B5x"),
+    AcceptedBody: Struct("<qQ5B3x"),
     SentBody: Struct("<3q2B6x24s"),
     NewBody: Struct("<qB7x40s"),
     TradeBody: Struct("<6q2B6x48s"),
-    TriggeredBody: Struct("<10qQ2B6x"),
-    ReplaceBody: Struct("<qQI6B6x"),
+    ReleasedBody: Struct("<q"),
+    TriggeredBody: Struct("<12qQ6q7BxI4x"),
+    TrailedBody: Struct("<2qB7x"),
+    ReplaceBody: Struct("<qQI8B4x"),
     TradeCanceledBody: Struct("<5qB7x48s"),
     BrokenEarlyBody: Struct("<qIHBx48s"),
     DoneBody: Struct("<q"),
     TextBody: Struct("<q3H2x"),
     RestatedBody: Struct("<3q2B6x"),
-    AccountEvent: Struct("<Q2Iq4B2H2BH4x"),
+    AccountEvent: Struct("<Q2Iq4B2H2BHB3x"),
     EpochBody: Struct("<2I16s"),
     AccountBody: Struct("<q3I2H"),
     InstrumentBody: Struct("<5qI2B2x"),
     LimitsBody: Struct("<2I"),
+    TrailMarkBody: Struct("<qIB3x"),
     HaltBody: Struct("<Q2I2B2HBx"),
     InstrumentStateBody: Struct("<I3Bx"),
 }
+TEXT_SIZES = (
+    "session_size",
+    "tag_size",
+    "signal_size",
+    "after_size",
+    "oco_size",
+)  # of an order's texts, in their order
 ORDER_EVENT_BYTES = LAYOUTS[OrderEvent].size
 ACCOUNT_EVENT_BYTES = LAYOUTS[AccountEvent].size
 TERMS_BYTES = _TERMS.size

@@ -65,6 +65,7 @@ class Ask(NamedTuple):
     is_release: bool = False
     is_held: bool = False
     is_dry: bool = False
+    spared_qty_e9: int = 0  # reduce-only quantity of its own group's other camp: not taken
 
 
 class Refused(Exception):
@@ -117,7 +118,9 @@ class Decider:
         self.reserved = 0 if ask.is_held else min(max(ask.old_qty_e9, 0), same)
         self.same_open = same - self.reserved
         # An order that is bound to reduce competes with others that are; one that is not, with all of its side.
-        taken = max(self.pair.open_reduce_qty(ask.side) - self.reserved, 0) if ask.reduce_only else self.same_open
+        taken = self.same_open
+        if ask.reduce_only:
+            taken = max(self.pair.open_reduce_qty(ask.side) - self.reserved - ask.spared_qty_e9, 0)
         far = max(-self.pair.signed_pos(ask.side), 0)
         self.reducible = max(far - taken, 0)
         self.reduces = 0 < ask.qty_e9 <= self.reducible

@@ -60,6 +60,7 @@ class TriggerIndex:
     handles: int
     resting: dict[int, Resting] = field(default_factory=dict)
     ticks: dict[int, int] = field(default_factory=dict)
+    popped: dict[int, int] = field(default_factory=dict)  # where those that fired last stood
     clock: int = 0
 
     @property
@@ -150,8 +151,11 @@ class TriggerIndex:
         return [handle for handle, _ in fired]
 
     def check(self, instrument: int, source: int, px_e9: int) -> bool:
-        is_moving = any(self._moving((instrument, source, direction), px_e9) for direction in (DOWN, UP))
-        return is_moving or bool(self._firing(instrument, source, px_e9))
+        return self.moves(instrument, source, px_e9) or self.hits(instrument, source, px_e9)
+
+    def hits(self, instrument: int, source: int, px_e9: int) -> bool:
+        """Whether a price fires a stop of a source."""
+        return bool(self._firing(instrument, source, px_e9))
 
     def advance(self, instrument: int, source: int, px_e9: int) -> int:
         moved = 0
@@ -167,12 +171,38 @@ class TriggerIndex:
     def take_fired(self, instrument: int, source: int, px_e9: int, cap: int = 256) -> list[int]:
         taken = self._firing(instrument, source, px_e9)[:cap]
         for handle in taken:
-            del self.resting[handle]
+            self.popped[handle] = self.resting.pop(handle).px_e9 or 0
         return taken
+
+    def popped_of(self, handle: int) -> int:
+        """Where a handle that fired last stood, until it is armed again."""
+        return self.popped.get(handle, 0)
+
+    def has_trail_room(self, line: Line, trail: Trail) -> bool:
+        """Whether `arm_trailing` finds room for one more distance on the line."""
+        trails = {item.trail for item in self.resting.values() if item.line == line and item.trail is not None}
+        return trail in trails or len(trails) < GROUPS_PER_LINE
+
+    def moves(self, instrument: int, source: int, px_e9: int) -> bool:
+        """Whether a price moves a trailing stop of a source."""
+        return any(self._moving((instrument, source, direction), px_e9) for direction in (DOWN, UP))
 
     def trigger_of(self, handle: int) -> int:
         item = self.resting.get(handle)
         return 0 if item is None or item.px_e9 is None else item.px_e9
+
+    def extreme_of(self, handle: int) -> int:
+        """The least favourable extreme that puts a trailing stop where it is; 0 when it has not started."""
+        item = self.resting.get(handle)
+        if item is None or item.trail is None or item.px_e9 is None:
+            return 0
+        is_bps, offset_e9, _ = item.trail
+        if item.line[2] == DOWN:
+            rest = BPS_ONE - offset_e9
+            px_e9 = -(-item.px_e9 * BPS_ONE // rest) if is_bps else item.px_e9 + offset_e9
+        else:
+            px_e9 = item.px_e9 * BPS_ONE // (BPS_ONE + offset_e9) if is_bps else item.px_e9 - offset_e9
+        return min(max(px_e9, 0), INT64_MAX)
 
     def best_of(self, instrument: int, source: int, direction: int) -> int | None:
         line = (instrument, source, direction)

@@ -16,7 +16,12 @@
     PLANT(LATE_FILL_IS_NOT_LATE)         \
     PLANT(CHANGE_WITHOUT_A_RECORD)       \
     PLANT(KEEP_A_SLOW_CLIENT)            \
-    PLANT(TELL_ANOTHER_ACCOUNT)
+    PLANT(TELL_ANOTHER_ACCOUNT)          \
+    PLANT(KEEP_TRAILS_STILL)             \
+    PLANT(APPLY_OLDER_OF_TWO_FEEDS)      \
+    PLANT(LIVE_WITHOUT_A_PARENT)         \
+    PLANT(KEEP_A_SIBLING_WHOLE)          \
+    PLANT(BLIND_BY_ONE_FEED)
 
 namespace backstay {
 

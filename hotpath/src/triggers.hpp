@@ -171,6 +171,23 @@ public:
         return 0;
     }
 
+    // Out, and in again where it was, behind what rests there by now.
+    int rearm(uint32_t h) noexcept {
+        if (!is_armed(h)) return -1;
+        const uint32_t owner = slots[h].owner;
+        if (owner & IS_TRAIL) {
+            const Group group = groups[owner & ~IS_TRAIL];
+            const int64_t extreme = extreme_px(h);
+            disarm(h);
+            return arm_trail(h, group.line / (SOURCES * 2), (int)(group.line / 2 % SOURCES), (int)(group.line & 1), group.offset,
+                             (int)group.is_bps, group.tick, extreme);
+        }
+        const uint32_t line = owner - 1;
+        const int64_t px = plain_px(h);
+        disarm(h);
+        return arm(h, line / (SOURCES * 2), (int)(line / 2 % SOURCES), (int)(line & 1), px);
+    }
+
     bool is_armed(uint32_t h) const noexcept { return h < handles && slots[h].owner != 0; }
 
     int advance(uint32_t instrument, int source, int64_t px) noexcept {
@@ -200,13 +217,37 @@ public:
                 for (bool is_more = true; is_more && n < cap;) {
                     const uint32_t next = slots[h].next;
                     is_more = is_alone && next != h;
+                    const int64_t stop = trigger_px(h);
                     out[n++] = h;
                     disarm(h);
+                    slots[h].key = (uint64_t)stop;
                     h = next;
                 }
             }
         }
         return n;
+    }
+
+    // Where a handle that `pop` took out last stood.
+    int64_t popped_px(uint32_t h) const noexcept { return h < handles && slots[h].owner == 0 ? (int64_t)slots[h].key : 0; }
+
+    // The stop that an extreme gives a trail; 0 when that is no price that can fire.
+    static int64_t trail_px(int direction, int64_t offset, int is_bps, int64_t tick, int64_t extreme) noexcept {
+        if (!is_price(offset) || !is_price(tick) || !is_price(extreme) || (is_bps && offset >= BPS_ONE)) return 0;
+        const Group group{Ladder{}, offset, tick, (uint64_t)(INT64_MAX / tick) + 1, 0, 0, (uint32_t)direction, is_bps != 0};
+        const int64_t px = px_of(group, stop_key(group, direction, extreme));
+        return px == INT64_MAX ? 0 : px;
+    }
+
+    // Whether one more trail of this distance fits on its line.
+    bool has_trail_room(uint32_t instrument, int source, int direction, int64_t offset, int is_bps, int64_t tick) noexcept {
+        if (!is_source(instrument, source)) return false;
+        const LineState* state = lines[line_of(instrument, source, direction)].state;
+        if (!state || state->group_count < GROUPS_PER_LINE) return true;
+        const uint32_t at = place_of(state, offset, is_bps != 0, tick);
+        if (at == state->group_count) return false;
+        const Group& there = groups[state->groups[at]];
+        return there.offset == offset && there.is_bps == (uint32_t)(is_bps != 0) && there.tick == tick;
     }
 
     int64_t trigger_px(uint32_t h) noexcept {
@@ -464,9 +505,14 @@ private:
         if (is_last) group.stops.close(nodes, buckets[b].key);
         release(b);
         if (!is_last) return;
-        if (group.stops.count == 0) drop_group(lines[line].state, g);
-        else measure(group);
-        scan_groups(line, [](Group&) { return false; });
+        const int64_t best = group.best_px, move = group.move_px;
+        const bool is_gone = group.stops.count == 0;
+        if (!is_gone) measure(group);
+        // Prices only get further from the market when something leaves: what was not the nearest changes nothing.
+        const bool is_stale = (best == lines[line].state->trail_best && (is_gone || group.best_px != best)) ||
+                              (move == lines[line].move_px && (is_gone || group.move_px != move));
+        if (is_gone) drop_group(lines[line].state, g);
+        if (is_stale) scan_groups(line, [](Group&) { return false; });
     }
 
     // --- union-find by rank, with reference counts so that a bucket lives as long as something points at it ------------
@@ -527,31 +573,6 @@ inline bool line_fires(const Line* lines, uint32_t instruments, uint32_t instrum
     if ((uint64_t)px - 1 >= (uint64_t)BACKSTAY_MAX_E9) return false;
     const Line* pair = lines + ((size_t)instrument * SOURCES + (unsigned)source) * 2;
     return (px <= pair[DOWN].best_px) | (px >= pair[UP].best_px) | (px >= pair[DOWN].move_px) | (px <= pair[UP].move_px);
-}
-
-// n checks of one price, with the loads really made each time: the bench of a compiled caller.
-inline uint64_t check_loop(const Line* lines, uint32_t instruments, uint32_t instrument, int source, int64_t px,
-                           uint64_t n) noexcept {
-    uint64_t hits = 0;
-    for (uint64_t i = 0; i < n; ++i) {
-        asm volatile("" : "+r"(px), "+r"(instrument) : : "memory");
-        hits += line_fires(lines, instruments, instrument, source, px);
-    }
-    return hits;
-}
-
-// n times: a pseudo-random one of `count` plain stops leaves and comes back at its price. Returns the number of failures.
-inline uint64_t churn_loop(Triggers* index, uint32_t count, uint32_t instrument, int source, int direction,
-                           uint64_t n) noexcept {
-    uint64_t state = 88172645463325252ull, failures = 0;
-    for (uint64_t i = 0; i < n; ++i) {
-        state ^= state << 13, state ^= state >> 7, state ^= state << 17;
-        const uint32_t h = (uint32_t)(state % count);
-        const int64_t px = index->trigger_px(h);
-        failures += index->disarm(h) != 0;
-        failures += index->arm(h, instrument, source, direction, px) != 0;
-    }
-    return failures;
 }
 
 }  // namespace backstay

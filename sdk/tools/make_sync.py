@@ -35,7 +35,7 @@ from backstay import order as _order
 from backstay import stream as _stream
 from backstay._wire import requests as wire
 from backstay._wire.events import AllCanceled
-from backstay._wire.notices import Headroom, OrderState, Position, Res
+from backstay._wire.notices import Explained, Headroom, OrderState, Position, Res
 from backstay.clock import Clock
 from backstay.credentials import Secret
 from backstay.decimals import Number
@@ -45,7 +45,7 @@ from backstay.loop_thread import LoopThread
 from backstay.socket_link import Tap
 from backstay.stream import QUEUE_MAX, StreamItem
 from backstay.terms import Side, Terms, Tif
-from backstay.triggers import Trigger
+from backstay.triggers import Stop, Trail, Trigger
 '''
 
 STREAM = '''

@@ -83,19 +83,28 @@ class Desk:
     def market(self, side: Side, qty: str, tif: Tif = Tif.GTC) -> Ticket:
         return self._ticket(side, OrdType.MARKET, qty, 0, tif, 0)
 
-    def _ticket(self, side: Side, ord_type: OrdType, qty: str, px_e9: int, tif: Tif, expire_ns: int) -> Ticket:
+    def stop(self, side: Side, qty: str, stop: str, px: str = "", trail: str = "0") -> Ticket:
+        """A stop for the broker to hold; a stop-limit with `px`, one that follows the market with `trail`."""
+        ord_type, px_e9 = (OrdType.LIMIT, to_e9(px)) if px else (OrdType.MARKET, 0)
+        return self._ticket(side, ord_type, qty, px_e9, Tif.GTC, 0, to_e9(stop), to_e9(trail))
+
+    def _ticket(
+        self, side: Side, ord_type: OrdType, qty: str, px_e9: int, tif: Tif, expire_ns: int, stop_px_e9: int = 0,
+        trail_e9: int = 0,
+    ) -> Ticket:  # fmt: skip
         self._row += 1
         return Ticket(
             order=self._row, broker_cl_ord_id=self.id_of(self._row), symbol=self.symbol.encode(), side=side,
-            ord_type=ord_type, tif=tif, qty_e9=to_e9(qty), px_e9=px_e9, expire_ns=expire_ns,
+            ord_type=ord_type, tif=tif, qty_e9=to_e9(qty), px_e9=px_e9, expire_ns=expire_ns, stop_px_e9=stop_px_e9,
+            trail_e9=trail_e9,
         )  # fmt: skip
 
-    def replace(self, old: Ticket, qty: str, px: str) -> Ticket:
+    def replace(self, old: Ticket, qty: str, px: str, stop: str = "") -> Ticket:
         """The next revision of a ticket."""
         return Ticket(
             order=old.order, rev=old.rev + 1, broker_cl_ord_id=self.id_of(old.order, old.rev + 1),
             orig_broker_cl_ord_id=old.broker_cl_ord_id, symbol=old.symbol, side=old.side, ord_type=old.ord_type,
-            tif=old.tif, qty_e9=to_e9(qty), px_e9=to_e9(px),
+            tif=old.tif, qty_e9=to_e9(qty), px_e9=to_e9(px or "0"), stop_px_e9=to_e9(stop) if stop else 0,
         )  # fmt: skip
 
 

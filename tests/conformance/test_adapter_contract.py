@@ -12,16 +12,19 @@ import pytest
 import uvloop
 
 from brokers.ports import (
+    RejectReason,
     ReportCanceled,
     ReportCancelRejected,
     ReportExpired,
     ReportNew,
+    ReportQueryRejected,
     ReportRejected,
     ReportReplaced,
     ReportReplaceRejected,
     ReportState,
     ReportTrade,
     ReportTradeCanceled,
+    ReportTriggered,
     ReportUnknown,
 )
 from hotpath.enums import OrdStatus, Side, Tif
@@ -371,16 +374,88 @@ def test_a_broken_execution_is_reported(make_broker: Scenario) -> None:
     uvloop.run(scenario())
 
 
-def test_a_spent_budget_holds_entries_back_and_lets_cancels_through(make_broker: Scenario) -> None:
+def test_a_message_over_the_rate_is_refused_and_may_be_sent_again(make_broker: Scenario) -> None:
     async def scenario() -> None:
-        async with Stage(make_broker, messages_per_s=20, burst=4, reserved_burst=2) as stage:
-            tickets = [stage.desk.limit(Side.BUY, "1", "95") for _ in range(3)]
-            assert [stage.adapter.submit(ticket) for ticket in tickets] == [True, True, False]
-            assert stage.adapter.cancel(tickets[0])
-            await stage.sink.next(ReportCanceled, tickets[0].order)
-            await stage.sink.until(lambda: stage.sink.writable_count > 0 and stage.adapter.submit(tickets[2]))
-            await stage.sink.next(ReportNew, tickets[2].order)
-            assert stage.broker.received(tickets[2].broker_cl_ord_id) == 1
+        async with Stage(make_broker) as stage:
+            first, second = (stage.desk.limit(Side.BUY, "1", "95") for _ in range(2))
+            await stage.broker.fault("quirks", rate_per_s=1, rate_burst=1)
+            assert stage.adapter.submit(first, second) == 2
+            refused = await stage.sink.next(ReportRejected, second.order)
+            assert refused.reason == RejectReason.THROTTLED
+            assert stage.adapter.cancel(first)
+            assert (await stage.sink.next(ReportCancelRejected, first.order)).reason == RejectReason.THROTTLED
+            assert stage.adapter.replace(stage.desk.replace(first, "2", "95"))
+            assert (await stage.sink.next(ReportReplaceRejected, first.order)).reason == RejectReason.THROTTLED
+            assert stage.adapter.query(first)
+            assert (await stage.sink.next(ReportQueryRejected, first.order)).reason == RejectReason.THROTTLED
+            await stage.broker.fault("quirks", rate_per_s=0)
+            assert stage.adapter.submit(second) == 1  # its id is unused
+            await stage.sink.next(ReportNew, second.order)
+
+    uvloop.run(scenario())
+
+
+def test_a_stop_is_held_there_replaced_in_one_step_and_told_when_it_fires(make_broker: Scenario) -> None:
+    async def scenario() -> None:
+        async with Stage(make_broker) as stage:
+            if stage.adapter.capabilities.native_stops is None:
+                pytest.skip("this broker holds no stops")
+            await stage.broker.quote("100", "5", "101", "5")
+            stop = stage.desk.stop(Side.SELL, "2", "95")
+            assert stage.adapter.submit(stop) == 1
+            await stage.sink.next(ReportNew, stop.order)
+            again = stage.desk.replace(stop, "3", "", stop="98")
+            assert stage.adapter.replace(again)
+            replaced = await stage.sink.next(ReportReplaced, stop.order)
+            assert (replaced.rev, replaced.stop_px_e9, replaced.order_qty_e9) == (2, to_e9("98"), to_e9("3"))
+            assert stage.adapter.query(again)
+            state = await stage.sink.next(ReportState, stop.order)
+            assert (state.status, state.stop_px_e9) == (OrdStatus.NEW, to_e9("98"))
+            await stage.broker.quote("98", "5", "99", "5")
+            fired = await stage.sink.next(ReportTriggered, stop.order)
+            assert (fired.rev, fired.trigger_px_e9) == (2, to_e9("98"))
+            assert (await stage.sink.next(ReportTrade, stop.order)).last_px_e9 == to_e9("98")
+            reports = [type(report) for report in stage.sink.reports if report.order == stop.order]
+            assert reports.index(ReportTriggered) < reports.index(ReportTrade)
+
+    uvloop.run(scenario())
+
+
+def test_a_trailing_stop_follows_the_market_there(make_broker: Scenario) -> None:
+    async def scenario() -> None:
+        async with Stage(make_broker) as stage:
+            stops = stage.adapter.capabilities.native_stops
+            if stops is None or not stops.has_trail:
+                pytest.skip("this broker holds no trailing stops")
+            await stage.broker.quote("100", "5", "101", "5")
+            stop = stage.desk.stop(Side.SELL, "2", "97", trail="3")
+            assert stage.adapter.submit(stop) == 1
+            await stage.sink.next(ReportNew, stop.order)
+            await stage.broker.quote("110", "5", "111", "5")
+            assert stage.adapter.query(stop)
+            assert (await stage.sink.next(ReportState, stop.order)).stop_px_e9 == to_e9("107")
+            await stage.broker.quote("107", "5", "108", "5")
+            assert (await stage.sink.next(ReportTriggered, stop.order)).trigger_px_e9 == to_e9("107")
+
+    uvloop.run(scenario())
+
+
+def test_a_held_stop_can_be_canceled_and_survives_the_link(make_broker: Scenario) -> None:
+    async def scenario() -> None:
+        async with Stage(make_broker) as stage:
+            if stage.adapter.capabilities.native_stops is None:
+                pytest.skip("this broker holds no stops")
+            await stage.broker.quote("100", "5", "101", "5")
+            stop = stage.desk.stop(Side.BUY, "2", "105", px="106")
+            assert stage.adapter.submit(stop) == 1
+            await stage.sink.next(ReportNew, stop.order)
+            await stage.broker.fault("reset")
+            await stage.sink.link(True, count=2)
+            assert stage.adapter.query(stop)
+            state = await stage.sink.next(ReportState, stop.order)
+            assert (state.px_e9, state.stop_px_e9) == (to_e9("106"), to_e9("105"))
+            assert stage.adapter.cancel(stop)
+            assert (await stage.sink.next(ReportCanceled, stop.order)).cum_qty_e9 == 0
 
     uvloop.run(scenario())
 
@@ -415,6 +490,7 @@ def test_capabilities_are_declared_and_tickets_fit_them(make_broker: Scenario) -
             declared = stage.adapter.capabilities
             assert declared.broker and declared.tifs and declared.ord_types
             assert declared.max_broker_id_chars >= len(Desk.id_of(2**32 - 1, 1023))
-            assert 0 <= declared.budget.reserved_burst < declared.budget.burst
+            budget = declared.budget
+            assert budget.messages_per_s == 0 or 0 <= budget.reserved_burst < budget.burst
 
     uvloop.run(scenario())

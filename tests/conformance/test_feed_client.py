@@ -32,7 +32,7 @@ class Ear:
         self.states: list[tuple[bool, str]] = []
         self._changed = asyncio.Event()
 
-    def on_frame(self, payload: bytes, mono_ns: int) -> None:
+    def on_frame(self, payload: bytes, mono_ns: int, number: int) -> None:
         assert 0 < mono_ns <= time.monotonic_ns()
         self.frames.append(payload)
         self._changed.set()

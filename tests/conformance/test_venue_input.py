@@ -95,7 +95,9 @@ def test_a_line_that_is_no_message_is_answered_and_the_session_goes_on() -> None
     [
         ({"qty": "0"}, "qty"), ({"qty": "-1"}, "qty"), ({"qty": "1e3"}, "qty"), ({"qty": "0.0000000001"}, "qty"),
         ({"qty": "9" * 30}, "qty"), ({"px": None}, "price"), ({"px": "0"}, "price"), ({"px": "NaN"}, "price"),
-        ({"sym": "NOPE"}, "symbol"), ({"side": "up"}, "other"), ({"tif": "opg"}, "other"), ({"type": "stop"}, "other"),
+        ({"sym": "NOPE"}, "symbol"), ({"side": "up"}, "other"), ({"tif": "opg"}, "other"), ({"type": "peg"}, "other"),
+            ({"type": "stop"}, "price"), ({"type": "stop", "stop": "0"}, "price"), ({"stop": "95"}, "other"),
+            ({"type": "stop_limit", "stop": "95", "px": None}, "price"),
         ({"tif": "gtd", "exp": 1}, "other"), ({"type": "market"}, "session"), ({"id": "x" * 37}, "other"),
         ({"id": ""}, "other"), ({"id": "caf\u00e9"}, "other"),
     ],

@@ -155,6 +155,8 @@ def test_orders_events_and_positions_are_those_of_the_socket(running: Running) -
     _, held = ask(running, "A1", "GET", "/v1/accounts/A1/orders?ord_status=held")
     assert [order["cl_ord_id"] for order in held["orders"]] == [name]
     assert ask(running, "A1", "GET", f"/v1/accounts/A1/orders/{name}") == (200, held["orders"][0])
+    status, told = ask(running, "A1", "GET", f"/v1/accounts/A1/orders/{name}/explain")
+    assert (status, told["cl_ord_id"], told["ord_status"]) == (200, name, held["orders"][0]["ord_status"])
     status, answer = ask(running, "A1", "GET", "/v1/accounts/A1/orders/none")
     assert (status, answer["code"]) == (404, "UNKNOWN_ORDER")
     _, positions = ask(running, "A1", "GET", "/v1/accounts/A1/positions")

@@ -20,8 +20,8 @@ RECORD, REPEAT, MISFIT = "record", "repeat", "misfit"
 TABLE = {
     "held": {"released", "triggered", "pending_cancel", "canceled", "expired", "rejected", "replaced"},
     "queued": {"sent", "new", "trade", "in_doubt", "rejected", "canceled", "expired", "replaced"},
-    "sent": {"new", "trade", "in_doubt", "rejected", "canceled", "expired", "pending_cancel", "cancel_rejected",
-             "pending_replace", "replace_rejected"},
+    "sent": {"new", "trade", "in_doubt", "requeued", "rejected", "canceled", "expired", "pending_cancel",
+             "cancel_rejected", "pending_replace", "replace_rejected"},
     "in_doubt": {"new", "trade", "requeued", "rejected", "canceled", "expired", "pending_cancel", "cancel_rejected",
                  "replace_rejected"},
     "working": {"trade", "canceled", "expired", "rejected", "pending_cancel", "cancel_rejected", "pending_replace",

@@ -12,9 +12,10 @@ from gateway.contracts.lint import StreamLint
 from gateway.contracts.requests import CancelItem, PlaceItem, ReplaceItem
 from gateway.core import COMPILED, Core
 from gateway.core.batch import Batch
-from gateway.core.intake import Intake, Refusal
+from gateway.core.intake import Intake
 from gateway.core.reports import Reports
 from gateway.core.state import State
+from gateway.core.terms import Refusal
 from gateway.core.views import Views
 from gateway.core.watch import Watch
 from hotpath import frame

@@ -24,6 +24,7 @@ class Story:
         self.terms: dict[str, tuple[str, int, int]] = {}  # oid: side, quantity, limit (0 = market)
         self.cum: Counter[str] = Counter()
         self.done: set[str] = set()
+        self.held: set[str] = set()  # stops that have not fired
         self.exec_ids: set[str] = set()
         self.numbers: list[int] = []
         self.fills: list[m.Fill] = []
@@ -34,6 +35,10 @@ class Story:
             if isinstance(message, m.Ack):
                 new = orders[message.id]
                 self.terms[message.oid] = (new.side, to_e9(new.qty), to_e9(new.px) if new.px else 0)
+                if new.stop:
+                    self.held.add(message.oid)
+            elif isinstance(message, m.Triggered):
+                self.held.remove(message.oid)  # once
             elif isinstance(message, m.Replaced):
                 assert message.oid not in self.done
                 side, _, _ = self.terms[message.oid]
@@ -50,7 +55,7 @@ class Story:
     def _fill(self, fill: m.Fill) -> None:
         side, qty_e9, limit_e9 = self.terms[fill.oid]
         last_qty_e9, last_px_e9 = to_e9(fill.qty), to_e9(fill.px)
-        assert fill.oid not in self.done and last_qty_e9 > 0 and last_px_e9 > 0
+        assert fill.oid not in self.done | self.held and last_qty_e9 > 0 and last_px_e9 > 0
         assert limit_e9 == 0 or (last_px_e9 <= limit_e9 if side == "buy" else last_px_e9 >= limit_e9)
         self.cum[fill.oid] += last_qty_e9
         assert (to_e9(fill.cum), to_e9(fill.leaves)) == (self.cum[fill.oid], qty_e9 - self.cum[fill.oid])
@@ -93,17 +98,23 @@ class History:
             id = f"r{len(self.ids)}"
             self.ids.append(id)
             qty, px = str(draw.randrange(6)), str(draw.randrange(95, 106))
-            return exchange.on_replace(KEY, m.Replace(id, draw.choice(self.ids), qty, px), self.now_ns)
+            stop = draw.choice((None, None, str(draw.randrange(95, 106))))
+            replace = m.Replace(id, draw.choice(self.ids), qty, px, stop, draw.choice((None, None, None, "2")))
+            return exchange.on_replace(KEY, replace, self.now_ns)
         return exchange.on_timer(self.now_ns)
 
     def _new(self) -> m.New:
         draw = self.draw
         id = draw.choice(self.ids) if draw.randrange(8) == 0 else f"o{len(self.ids)}"
-        is_limit = draw.randrange(4) > 0
+        is_limit, is_stop = draw.randrange(4) > 0, draw.randrange(4) == 0
+        kind = ("stop_limit" if is_limit else "stop") if is_stop else "limit" if is_limit else "market"
         new = m.New(
-            id=id, sym=draw.choice("AABBX"), side=draw.choice(("buy", "sell")), type="limit" if is_limit else "market",
+            id=id, sym=draw.choice("AABBX"), side=draw.choice(("buy", "sell")), type=kind,
             tif=draw.choice(("day", "gtc", "ioc", "fok", "gtd")), qty=str(draw.randrange(8)),
             px=str(draw.randrange(95, 106)) if is_limit else None, exp=self.now_ns + draw.randrange(-10, 5000),
+            stop=str(draw.randrange(95, 106)) if is_stop else None,
+            trail="3" if kind == "stop" and id[-1] < "3" else None,
+            trail_bps="150" if kind == "stop" and id[-1] > "6" else None,
         )  # fmt: skip
         self.ids.append(id)
         if (KEY, id) not in self.exchange.orders:

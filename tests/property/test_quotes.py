@@ -14,6 +14,7 @@ STEPS = 500
 EXAMPLES = max(20, int(os.environ.get("BACKSTAY_PROPERTY_STEPS", "10000")) // STEPS)
 MAX_E9 = 9_200_000_000 * 10**9 - 1
 INSTRUMENTS = 3
+MARKETS = [[0], [0, 0], [0, 1], [0, 0, 1], [1, 0, 1, 0]]  # of the feeds of a history
 
 
 def build(draw: random.Random, table: Kernel | Twin) -> None:
@@ -35,32 +36,43 @@ def size(draw: random.Random) -> int:
 
 def step(draw: random.Random, kernel: Kernel, twin: Twin, seqs: list[int], mono_ns: int) -> None:
     row = draw.randrange(INSTRUMENTS)
+    feed = draw.randrange(kernel.feed_count)
     center = draw.choice((1_000, 1_000, 1_040, 10**12))
     seqs[row] += draw.choice((1, 1, 1, 1, 0, -1, 3))
     seq = 0 if draw.random() < 0.1 else max(seqs[row], 0)
-    venue_ns = draw.choice((0, mono_ns, mono_ns, mono_ns - draw.randint(0, 3)))
+    venue_ns = draw.choice((0, mono_ns, mono_ns, mono_ns - draw.randint(0, 3), mono_ns - 61 * 10**9))
     kind = draw.random()
     if kind < 0.45:
         bid = (0, 0) if draw.random() < 0.05 else (price(draw, center), size(draw))
         ask = (0, 0) if draw.random() < 0.05 else (price(draw, center + 20), size(draw))
-        quote = (row, *bid, *ask, seq, venue_ns, mono_ns)
+        quote = (row, *bid, *ask, seq, venue_ns, mono_ns, feed)
         assert kernel.quote(*quote) == twin.quote(*quote), quote
     elif kind < 0.95:
-        trade = (row, price(draw, center), size(draw), seq, venue_ns, mono_ns)
+        trade = (row, price(draw, center), size(draw), seq, venue_ns, mono_ns, feed)
         assert kernel.trade(*trade) == twin.trade(*trade), trade
-    elif kind < 0.99:
+    elif kind < 0.98:
         state = [draw.choice((None, True, True, False)), draw.choice((None, False, False, True)), None]
         kernel.set_state(row, *state)
         twin.set_state(row, *state)
+    elif kind < 0.985:
+        kernel.restart_feed(row, feed)
+        twin.restart_feed(row, feed)
+    elif kind < 0.995:
+        up = draw.random() < 0.6
+        assert kernel.set_up(feed, up, mono_ns) == twin.set_up(feed, up, mono_ns)
     else:
-        kernel.restart_feed(row)
-        twin.restart_feed(row)
+        rows = draw.sample(range(INSTRUMENTS), draw.randint(1, INSTRUMENTS))
+        kernel.set_priced(feed, rows)
+        twin.set_priced(feed, rows)
+    assert kernel.relieve(mono_ns) == twin.relieve(mono_ns)
     for source in range(5):
         assert kernel.trigger(row, source, mono_ns) == twin.trigger(row, source, mono_ns), source
     max_age_ns = draw.choice((0, 3, 100))
     assert kernel.reference(row, mono_ns, max_age_ns) == twin.reference(row, mono_ns, max_age_ns)
     assert kernel.fresh(row, mono_ns) == twin.fresh(row, mono_ns)
     assert kernel.snapshot(row) == twin.snapshot(row)
+    assert kernel.line(row, feed) == twin.line(row, feed)
+    assert kernel.leaders() == twin.leaders()
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
@@ -72,9 +84,14 @@ def test_kernel_equals_twin_over_random_histories(seed: int) -> None:
     build(draw, kernel)
     draw.setstate(again)
     build(draw, twin)
-    seqs, mono_ns = [100] * INSTRUMENTS, 1_000
+    markets = draw.choice(MARKETS)
+    kernel.set_feeds(markets)
+    twin.set_feeds(markets)
+    seqs, mono_ns = [100] * INSTRUMENTS, 62 * 10**9
     for _ in range(STEPS):
         mono_ns += draw.choice((0, 1, 2, 20))
         step(draw, kernel, twin, seqs, mono_ns)
     for row in range(INSTRUMENTS):
         assert kernel.counters_of(row) == twin.counters_of(row)
+        for feed in range(len(markets)):
+            assert kernel.counters_of(row, feed) == twin.counters_of(row, feed)

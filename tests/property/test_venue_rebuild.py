@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brokers.sim import messages as m
+from brokers.sim.book import Book, Order
 from brokers.sim.exchange import Exchange
 from brokers.sim.rebuild import Rebuilder
 from tests.property.test_exchange import FAULTS, KEY, History
@@ -50,10 +51,15 @@ def lines_of(exchange: Exchange, side: str) -> dict[str, list[str]]:
     """Who rests on a side, in line."""
     found: dict[str, list[str]] = {}
     for sym, book in exchange.books.items():
-        queue = sorted(book.bids if side == "buy" else book.asks)
-        live = [order.oid for _, place, order in queue if order.is_live and order.place == place]
-        found[sym] = live
+        for name, queue in (("", book.bids if side == "buy" else book.asks), (" stops", stops_of(book, side))):
+            live = [order.oid for _, place, order in sorted(queue) if order.is_live and order.place == place]
+            found[sym + name] = live
     return found
+
+
+def stops_of(book: Book, side: str) -> list[tuple[int, int, Order]]:
+    queue = book.stop_buys if side == "buy" else book.stop_sells
+    return [entry for entry in queue if entry[2].status == "held"]
 
 
 @given(st.integers(0, 2**32))
@@ -70,6 +76,7 @@ def test_rebuilt_book_is_the_book(seed: int) -> None:
         assert (again.oid, again.status, again.id) == (order.oid, order.status, order.id)
         if order.status != "rejected":
             assert now.state_of(again, 0) == was.state_of(order, 0)
+            assert (again.trail_e9, again.trail_bps_e9) == (order.trail_e9, order.trail_bps_e9)
     assert now.fills_since(KEY, 0) == was.fills_since(KEY, 0)
     assert now.positions(KEY) == was.positions(KEY)
     assert (now.exec_seq, now.order_count) == (was.exec_seq, was.order_count)

@@ -28,6 +28,7 @@ TRIES = 3  # orders placed for each that is wanted, at most: a market may refuse
 ANSWER_NS = 5 * SECOND  # without an answer the client connects anew and asks again
 _encode = msgspec.json.Encoder().encode
 DONE = ("filled", "canceled", "expired", "rejected")
+BPS_E9 = 10**9  # one basis point
 
 
 class Frame:
@@ -143,6 +144,7 @@ class Client:
         self.seq = 0
         self.is_live = False
         self.orders: dict[str, dict[str, Any]] = {}  # by name: the last event seen of it
+        self.trailing: set[str] = set()  # names of those whose stop trails
         self.unanswered: dict[int, Asked] = {}
         self.again: list[Asked] = []  # to be asked again on the next connection
         self.left = orders  # to be placed; one that is refused is made up for
@@ -200,7 +202,9 @@ class Client:
         assert wire is not None
         wire.is_open = False
         self._note("closed", code)
-        self.again += [asked for asked in self.unanswered.values() if asked.kind in ("place", "replace", "cancel")]
+        self.again += [
+            asked for asked in self.unanswered.values() if asked.kind in ("place", "replace", "cancel", "batch")
+        ]
         self.unanswered.clear()
         self.wire = self.session = None
         if session is not None and self.world.node.shard is not None:
@@ -253,6 +257,8 @@ class Client:
             self.seq = message["seq"]
             if "cl_ord_id" in message and "ord_status" in message:
                 self.orders[message["cl_ord_id"]] = message
+                if message.get("order", {}).get("trigger", {}).get("kind") == "trail":
+                    self.trailing.add(message["cl_ord_id"])
                 world.transitions.feed(message)
 
     def _on_answer(self, message: dict[str, Any]) -> None:
@@ -262,12 +268,14 @@ class Client:
         asked.answer = message
         if message["t"] == "err" and message["code"] in ("BUSY", "JOURNAL_STOPPED", "DRAINING", "RATE_LIMITED"):
             self.world.kernel.after(200 * MS, lambda: self._repeat(asked))
-        elif message["t"] == "err" and asked.kind == "place" and self.left >= 0 and self.placed < self._tries:
-            self.left += 1
+        elif (
+            message["t"] == "err" and asked.kind in ("place", "batch") and self.left >= 0 and self.placed < self._tries
+        ):
+            self.left += len(asked.request["items"]) if asked.kind == "batch" else 1
 
     def _repeat(self, asked: Asked) -> None:
         """The same request under a new number: the name makes it one."""
-        if asked.kind in ("place", "replace", "cancel"):
+        if asked.kind in ("place", "replace", "cancel", "batch"):
             if self._logged_in:
                 self.ask(asked.kind, asked.request)
             else:
@@ -340,7 +348,7 @@ class Client:
     def _choose(self) -> Callable[[], None]:
         roll = self.draw.random()
         if self.left > 0 and roll < 0.6:
-            return self._place
+            return self._place if roll < 0.42 else self._tied
         if roll < 0.75:
             return self._cancel
         if roll < 0.92:
@@ -358,6 +366,40 @@ class Client:
             self.ask("place", fields)
         if faults.hit("client.other_terms"):
             self.ask("place", {**fields, "qty": "7"})
+
+    def _tied(self) -> None:
+        """A bracket, an entry whose exits scale out, or two orders that share one quantity."""
+        draw, market = self.draw, self.world.market
+        symbol, side = draw.choice(market.symbols), draw.choice(("buy", "sell"))
+        mid, sign, qty = market.mid_e9(symbol), 1 if side == "buy" else -1, draw.randint(2, 20)
+        stem, back = f"{self.name}-{self.placed}-{draw.randrange(10_000)}", "sell" if side == "buy" else "buy"
+        tie: dict[str, Any] = {"oco": f"{stem}.x", "symbol": symbol, "side": back, "stp": "allow", "tif": "gtc"}
+        items: list[dict[str, Any]] = []
+        if draw.random() < 0.8:
+            px = mid + sign * draw.randint(-4, 8) * TICK_E9
+            entry = {"cl_ord_id": f"{stem}.e", "symbol": symbol, "side": side, "ord_type": "limit", "stp": "allow"}
+            tif = draw.choice(("gtc", "gtc", "day", "ioc"))
+            items.append({**entry, "qty": str(qty), "px": from_e9(px), "tif": tif})
+            tie["after"] = {"cl_ord_id": f"{stem}.e", "on": draw.choice(("fill", "fill", "full"))}
+        else:
+            tie["reduce_only"] = draw.random() < 0.7
+        first = draw.randint(1, qty - 1) if draw.random() < 0.4 else qty
+        for at, part in enumerate((first, qty - first)):
+            far = from_e9(mid + sign * draw.randint(4, 25) * TICK_E9)
+            kind = {"ord_type": "limit", "px": far} if draw.random() < 0.7 else {
+                "ord_type": "market", "trigger": {"kind": "touch", "stop_px": far, "if_through": "fire"},
+            }  # fmt: skip
+            if part:
+                items.append({"cl_ord_id": f"{stem}.t{at}", "qty": str(part), **kind, **tie})
+        stop = from_e9(mid - sign * draw.randint(2, 20) * TICK_E9)
+        trigger = {"kind": "stop", "stop_px": stop, "if_through": draw.choice(("reject", "fire"))}
+        items.append({"cl_ord_id": f"{stem}.s", "qty": str(qty), "ord_type": "market", "trigger": trigger, **tie})
+        self.left = max(0, self.left - len(items))
+        self.placed += len(items)
+        fields = {"items": [{"t": "place", **item} for item in items]}
+        self.ask("batch", fields)
+        if self.world.faults.hit("client.repeat"):
+            self.ask("batch", fields)
 
     def _terms(self) -> dict[str, Any]:
         """An order: a limit near the market, a market order, or a stop."""
@@ -380,12 +422,39 @@ class Client:
             fields["tif"] = draw.choice(("gtc", "gtc", "gtc", "day", "gtd"))
             fields["trigger"] = {
                 "kind": "stop", "stop_px": from_e9(stop), "if_through": draw.choice(("reject", "fire")),
+                **self._conditions(),
             }  # fmt: skip
+            if world.faults.hit("client.trails"):
+                fields["trigger"] = self._trail(mid)
         if fields["tif"] == "gtd":
             fields["expire_ns"] = world.node.clock.wall_ns() + draw.randrange(SECOND, 20 * SECOND)
         if draw.random() < 0.5:
             fields["max_queue_ms"] = draw.choice((50, 1_000, 60_000))
         return fields
+
+    def _trail(self, mid_e9: int) -> dict[str, Any]:
+        """A trailing stop, near enough to fire now and then; with an activation price sometimes."""
+        draw = self.draw
+        unit, distance = draw.choice((("amount", TICK_E9), ("bps", BPS_E9), ("pct", BPS_E9 // 100)))
+        found: dict[str, Any] = {"kind": "trail", "trail": {unit: from_e9(draw.randint(2, 40) * distance)}}
+        if draw.random() < 0.3:
+            found["stop_px"] = from_e9(mid_e9 + draw.randint(-10, 10) * TICK_E9)
+        return found
+
+    def _conditions(self) -> dict[str, Any]:
+        """What else must hold before a stop leaves."""
+        draw = self.draw
+        found: dict[str, Any] = {}
+        kind = draw.random()
+        if kind < 0.15:
+            found["confirm"] = {"ticks": draw.choice((2, 2, 3))}
+        elif kind < 0.3:
+            found["confirm"] = {"ms": draw.choice((50, 150, 400))}
+        if draw.random() < 0.15:
+            found["on_missed"] = "rearm"
+        if draw.random() < 0.1:
+            found["max_age_ms"] = draw.choice((150, 600))
+        return found
 
     def _open_name(self) -> str:
         names = [name for name, order in self.orders.items() if order["ord_status"] not in DONE]
@@ -404,6 +473,8 @@ class Client:
             mid = self.world.market.mid_e9(order["symbol"]) if "symbol" in order else 0
             if mid:
                 fields["px"] = from_e9(mid + draw.randint(-20, 20) * TICK_E9)
+        if order.get("hold") == "trigger" and name in self.trailing and draw.random() < 0.5:
+            fields["trigger"] = {"kind": "trail", "trail": {"amount": from_e9(draw.randint(2, 40) * TICK_E9)}}
         self.ask("replace", fields)
 
     def _get(self) -> None:

@@ -56,6 +56,7 @@ CATALOGUE: dict[str, Fault] = {
         Fault("venue.bust", "a trade is broken later", "fill", 0.4, (0.01, 0.1), 0.3, "I4-I6"),
         Fault("venue.forget", "a query finds nothing inside the horizon", "query", 0.3, (0.05, 0.5), 1.0, "I2 I3"),
         Fault("venue.late_answer", "a query is answered seconds later", "query", 0.3, (0.05, 0.3), 0.5, "I2 I3"),
+        Fault("venue.rate", "so many messages are taken", "second", 0.25, (2, 5, 20), 1_000, "I15 I23"),
         Fault("venue.bare_answer", "a query's answer names no fills", "answer", 0.3, (0.1, 0.5), 1.0, "I4 I5"),
         # the node
         Fault("node.crash", "the process ends between two steps", "step", 0.5, (0.0005, 0.002, 0.02), 0.05, "I1 I2 I7"),
@@ -72,6 +73,7 @@ CATALOGUE: dict[str, Fault] = {
         Fault("client.repeat", "sends a request again, with the same name", "request", 0.3, (0.05, 0.2), 0.5, "I2"),
         Fault("client.other_terms", "uses a name again with other terms", "request", 0.2, (0.05,), 0.3, "I2"),
         Fault("client.greedy", "buys one symbol, up to its limits", "order", 0.3, (0.6, 0.9), 1.0, "I9"),
+        Fault("client.trails", "makes its stops trail", "stop", 0.5, (0.4, 0.9), 1.0, "I11"),
         # market data
         Fault("feed.gap", "nothing comes for a while", "frame", 0.4, (0.02,), 0.1, "I11 I12"),
         Fault("feed.repeat", "a frame comes twice", "frame", 0.4, (0.05,), 0.5, "I11"),
@@ -79,6 +81,10 @@ CATALOGUE: dict[str, Fault] = {
         Fault("feed.crossed", "bid above ask", "frame", 0.4, (0.05,), 0.5, "I12"),
         Fault("feed.spike", "one print far from the market", "frame", 0.4, (0.02,), 0.2, "I12"),
         Fault("feed.reset", "the connection is lost and numbering begins anew", "frame", 0.4, (0.01,), 0.1, "I11"),
+        Fault("feed.second", "two feeds of one market, each with its own faults", "run", 0.35, (1.0,), 1.0, "I12 I25"),
+        Fault("feed.venue", "a feed of another venue, whose prices are others", "run", 0.15, (1.0,), 1.0, "I12 I25"),
+        Fault("feed.down", "a feed's connection is lost for up to 20 s", "frame", 0.3, (0.01,), 0.1, "I11 I25"),
+        Fault("feed.delay", "a feed's frames come up to 3 s late for a while", "frame", 0.3, (0.02,), 0.1, "I12 I25"),
         # operators
         Fault("operator.kill", "a kill switch is set, later lifted", "event", 0.3, (0.001, 0.003), 0.02, "I10"),
         Fault("operator.restart", "a planned stop and start", "event", 0.2, (0.001, 0.002), 0.02, "I1 I7 I13"),

@@ -59,6 +59,15 @@ class Linked:
 
 
 @dataclass(slots=True)
+class Left:
+    """One message as the gateway handed it to the link, before the link did anything to it."""
+
+    at_ns: int
+    life: int
+    message: Any  # as in Reached
+
+
+@dataclass(slots=True)
 class Reached:
     """One message that reached the broker (after what the link did to it), in the broker's own words."""
 
@@ -103,6 +112,10 @@ class Tick:
     symbol: str
     text: bytes
     fault: str  # "" for a sound one
+    feed: int = 0  # its number
+    connection: int = 0  # of the feed, counted
+    is_heard: bool = True  # the feed was connected
+    is_late: bool = False  # a newer one of the same market was heard before it, whichever feed it came by
 
 
 @dataclass(slots=True)
@@ -124,6 +137,7 @@ class History:
     asked: list[Asked] = field(default_factory=list)
     heard: list[Heard] = field(default_factory=list)
     links: list[Linked] = field(default_factory=list)
+    left: list[Left] = field(default_factory=list)
     reached: list[Reached] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
     acts: list[Act] = field(default_factory=list)

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from backstay import Event, Gateway, Refused, Stop, Unanswered
+from backstay import Event, Gateway, Refused, Stop, Trail, Unanswered
 from backstay.stream import Link
 from tests.property.order_model import DONE_STATES
 from tests.sim.faults import Faults
@@ -201,7 +201,9 @@ class Trader:
             symbol, side = "AAA", "buy"
         qty = 1 + self.rng.randrange(5)
         if self.rng.randrange(5) == 0:
-            stop = Stop(f"{97 + self.rng.randrange(300) / 100:.2f}", if_through="fire")
+            stop: Stop | Trail = Stop(f"{97 + self.rng.randrange(300) / 100:.2f}", if_through="fire")
+            if self.faults.hit("client.trails"):
+                stop = Trail(bps=self.rng.randrange(5, 60))
             await self._send("sell", symbol, qty, trigger=stop, tif="gtc", cl_ord_id=name)
         elif self.rng.randrange(4) == 0:
             await self._send(side, symbol, qty, tif="ioc", cl_ord_id=name)

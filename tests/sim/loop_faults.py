@@ -36,7 +36,7 @@ class Misfortunes:
             "clock.suspend": self._suspend, "link.outage": self._outage, "link.half_open": self._half_open,
             "link.full": self._full, "net.half_open": self._silence, "net.stall": self._stall,
             "client.vanish": self._vanish, "client.stuck": self._stick, "venue.bust": world.broker.bust,
-            "feed.reset": world.broker.reset_feed,
+            "feed.reset": world.broker.reset_feed, "feed.down": world.broker.break_line,
         }  # fmt: skip
         for name, hit in hits.items():
             if world.faults.strength(name):

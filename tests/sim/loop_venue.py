@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from brokers.capabilities import RateBudget
 from brokers.sim import messages as m
 from brokers.sim.config import MarketConfig, VenueConfig
 from brokers.sim.market import Symbol, quote_frame, trade_frame
@@ -17,13 +18,15 @@ from hotpath.fixed import from_e9, to_e9
 from tests.sim.faults import Faults
 from tests.sim.history import Fact, Reached
 from tests.sim.kernel import MS, SECOND
-from tests.sim.venue import INVISIBLE_NS, ON_ITS_WAY_NS
+from tests.sim.venue import INVISIBLE_NS, ON_ITS_WAY_NS, RESERVED
 
 if TYPE_CHECKING:
     from tests.sim.loop_world import LoopWorld
 
 KEY = "gateway"
 SYMBOLS = ("AAA", "BBB")
+SECOND_LINE = "b"
+LINES = ("", SECOND_LINE)
 PPM = 1_000_000
 RETELL_NS = SECOND  # after a login: what was said while nobody listened
 # Quirk of the venue -> the fault that it is, and by how much it is weakened: a lost message costs the link here.
@@ -65,8 +68,16 @@ class BrokerSide:
             if strength := world.faults.strength(fault):
                 rates[quirk] = int(strength * PPM / weaker) // 10 * 10 + digit
                 names[rates[quirk]] = fault
+        rate = int(world.faults.strength("venue.rate"))
+        self.budget = RateBudget(messages_per_s=rate, burst=max(2, rate), reserved_burst=max(2, rate) // RESERVED)
         quirks = Quirks(
-            latency_ns=200_000, latency_jitter_ns=3 * MS, delay_ns_max=200 * MS, is_depth_unlimited=True, **rates
+            rate_per_s=rate,
+            rate_burst=self.budget.burst + 1,
+            latency_ns=200_000,
+            latency_jitter_ns=3 * MS,
+            delay_ns_max=200 * MS,
+            is_depth_unlimited=True,
+            **rates,
         )
         symbols = tuple(Symbol(name=name, px="100", tick="0.01") for name in SYMBOLS)
         config = VenueConfig(
@@ -102,6 +113,8 @@ class BrokerSide:
     def heal(self) -> None:
         """A broker that behaves."""
         self.exchange.set_quirks(CALM)
+        for line in LINES:
+            self._mend(line)
 
     @property
     def is_quiet(self) -> bool:
@@ -112,6 +125,8 @@ class BrokerSide:
 
     def _note(self, key: str, message: m.Message) -> None:
         self.world.history.facts.append(Fact(self.kernel.now_ns, message))
+        if getattr(message, "reason", "") == "throttled":
+            self.faults.count("venue.rate")
         if type(message) is m.Busted:
             self.busted.append(message)
 
@@ -124,11 +139,19 @@ class BrokerSide:
         if type(request) is m.New:
             self._taken_ns.setdefault(request.id, self.kernel.now_ns)
         orders = (m.New, m.Cancel, m.Replace)
-        times = 2 if isinstance(request, orders) and self.faults.hit("link.repeat_request") else 1
-        for _ in range(times):
-            if isinstance(request, (*orders, m.Query)):
-                self.world.history.reached.append(Reached(self.kernel.now_ns, self.world.life, request))
-            self._on_request(session, request, line)
+        pace = self.exchange.pace
+        refused = pace.refused
+        self._take(session, request, line)
+        if isinstance(request, orders) and pace.refused == refused and self.faults.hit("link.repeat_request"):
+            quirks = self.exchange.quirks  # the network has made two of it, which no rate counts
+            self.exchange.set_quirks(msgspec.structs.replace(quirks, rate_per_s=0))
+            self._take(session, request, line)
+            self.exchange.set_quirks(quirks)
+
+    def _take(self, session: Session, request: m.Request, line: bytes) -> None:
+        if isinstance(request, (m.New, m.Cancel, m.Replace, m.Query)):
+            self.world.history.reached.append(Reached(self.kernel.now_ns, self.world.life, request))
+        self._on_request(session, request, line)
 
     def _barely(self, message: m.Message) -> m.Message:
         """An answer without its fills, as brokers give that state orders and fills apart."""
@@ -166,6 +189,15 @@ class BrokerSide:
     def reset_feed(self) -> None:
         """All market-data connections are lost."""
         self.loop.inside(self.venue.feed.drop_all)
+
+    def break_line(self) -> None:
+        """One line of market data says nothing, or takes nobody, for up to 8 s; the other goes on."""
+        line, mode = self._draw.choice(LINES), self._draw.choice(("mute", "refuse"))
+        self.loop.inside(lambda: self.venue.feed.set_line(line, mode))
+        self.kernel.after(self._draw.randint(1, 8) * SECOND, lambda: self._mend(line))
+
+    def _mend(self, line: str) -> None:
+        self.loop.inside(lambda: self.venue.feed.set_line(line, "unmute"))
 
     def _feed(self, stream: str, frame: bytes) -> None:
         """What the subscribers get instead of a frame, or besides it."""

@@ -24,6 +24,7 @@ from gateway.app import Gateway
 from gateway.config import Config, load
 from gateway.core import COMPILED, Core
 from gateway.journal.errors import JournalCorrupt, JournalError
+from gateway.options import FeedOptions
 from gateway.shard import Shard
 from tests.sim import checkers
 from tests.sim.cores import core_named
@@ -36,7 +37,7 @@ from tests.sim.loop_clients import Accounts, Trader
 from tests.sim.loop_faults import BROKER, Misfortunes
 from tests.sim.loop_machine import SimMachine, SteppedJournal, disk_of
 from tests.sim.loop_sums import check_sums
-from tests.sim.loop_venue import BrokerSide
+from tests.sim.loop_venue import SECOND_LINE, BrokerSide
 from tests.sim.net import Habits, Network
 from tests.sim.outcome import Broken, Outcome, Violation
 from tests.sim.ported import ported
@@ -260,9 +261,24 @@ class LoopWorld:
 
     def _config(self) -> Config:
         """With the horizon that a forgetful venue declares."""
-        horizon_ms = self.broker.horizon_ns // MS
-        sim = msgspec.structs.replace(self.config.broker.sim, horizon_ms=horizon_ms)
-        return msgspec.structs.replace(self.config, broker=msgspec.structs.replace(self.config.broker, sim=sim))
+        budget = self.broker.budget
+        sim = msgspec.structs.replace(
+            self.config.broker.sim, horizon_ms=self.broker.horizon_ns // MS, messages_per_s=budget.messages_per_s,
+            burst=budget.burst, reserved_burst=budget.reserved_burst,
+        )  # fmt: skip
+        return msgspec.structs.replace(
+            self.config, broker=msgspec.structs.replace(self.config.broker, sim=sim), feeds=self._feeds()
+        )  # fmt: skip
+
+    def _feeds(self) -> tuple[FeedOptions, ...]:
+        """The venue's market by one line, or by two of which each breaks apart from the other."""
+        (first,) = self.config.feeds
+        if not self.faults.strengths.get("feed.second"):
+            return (first,)
+        self.faults.count("feed.second")
+        url = first.url.replace("?", f"?line={SECOND_LINE}&")
+        second = msgspec.structs.replace(first, name="sim-b", url=url, market="venue")
+        return msgspec.structs.replace(first, market="venue"), second
 
     def _note_run(self, run: memoryview) -> None:
         self.history.note_run(self.kernel.now_ns, self.life, run)

@@ -17,7 +17,6 @@ from gateway.ports import Ports
 from gateway.shard import DAY_TIMER_NS, TIMER_NS, Shard
 from tests.sim.history import Lived
 from tests.sim.kernel import MS, SECOND, NodeClock
-from tests.sim.market import FEED
 from tests.sim.outcome import Broken
 from tests.sim.venue import BrokerLink
 
@@ -55,7 +54,7 @@ class Node:
         self._inside = False
         self.journal: Journal = None  # type: ignore[assignment]  # until the first start
         self._held: list[list[Callable[[], object]]] = []  # what came while the process stood still
-        self.priced: set[tuple[str, bool]] = set()  # (symbol, a quote or a print) that the feed's connection has shown
+        self.priced: set[tuple[int, str, bool]] = set()  # (feed, symbol, a quote) that its connection has shown
         self._is_befallen = any(world.faults.strength(name) for name in BEFALLS)
 
     # --- calls into the process --------------------------------------------------------------------------------------
@@ -141,7 +140,10 @@ class Node:
         self.later(TIMER_NS, self._on_timer)
         self._every(world.config.limits.api.hb_ms * MS, shard.heartbeat)
         self._every(DAY_TIMER_NS, shard.roll_day)
-        self.later(self._draw.randrange(MS, 50 * MS), lambda: self._feed_up(shard))
+        world.market.begun()
+        for feed in range(len(world.config.feeds)):
+            after_ns = self._draw.randrange(MS, 50 * MS)
+            self.later(after_ns, lambda feed=feed: self._feed_up(shard, feed))  # type: ignore[misc]
         for client in world.clients:
             client.come_back(self._draw.randrange(MS, 300 * MS))
 
@@ -229,24 +231,37 @@ class Node:
 
     # --- market data -------------------------------------------------------------------------------------------------
 
-    def on_frame(self, symbol: str, frame: bytes, fault: str) -> None:
+    def hears(self, feed: int) -> bool:
+        """Whether a feed, by its number, is connected."""
+        return self.shard is not None and self.shard.feeds.is_up(feed)
+
+    def on_frame(self, feed: int, symbol: str, frame: bytes, fault: str) -> None:
         shard = self.shard
-        if shard is None or FEED not in shard.feeds_up:
+        if shard is None or not self.hears(feed):
             return
         if not fault:
-            self.priced.add((symbol, b"bookTicker" in frame))
-        self.enter(lambda: shard.engine.on_feed_frame(frame, self.clock.mono_ns()) if shard is self.shard else None)
+            self.priced.add((feed, symbol, b"bookTicker" in frame))
+        self.enter(
+            lambda: shard.engine.on_feed_frame(frame, self.clock.mono_ns(), feed) if shard is self.shard else None
+        )
 
-    def feed_lost(self) -> None:
+    def feed_lost(self, feed: int, most_ns: int) -> None:
+        """A feed's connection is lost, for at most so long."""
         shard = self.shard
         if shard is None:
             return
-        self.enter(lambda: shard.on_feed(FEED, False, "reset"))
-        self.later(self._draw.randrange(10 * MS, 2 * SECOND), lambda: self._feed_up(shard))
+        name = shard.config.feeds[feed].name
+        self.enter(lambda: shard.on_feed(name, False, "reset"))
+        lasts_ns = most_ns if self.world.faults.are_on else 20 * MS
+        self.later(self._draw.randrange(10 * MS, lasts_ns), lambda: self._feed_up(shard, feed))
 
-    def _feed_up(self, shard: Shard) -> None:
-        self.priced.clear()
-        shard.on_feed(FEED, True, "connected")
+    def _feed_up(self, shard: Shard, feed: int) -> None:
+        """Connected; one that two losses would bring back twice is renewed, as a reset is."""
+        feeds = shard.config.feeds
+        peers = [at for at, other in enumerate(feeds) if at != feed and other.market == feeds[feed].market]
+        self.priced = {key for key in self.priced if key[0] != feed}
+        self.world.market.connected(feed, is_alone=not any(map(self.hears, peers)))
+        shard.on_feed(feeds[feed].name, True, "connected")
 
     # --- what befalls the machine ------------------------------------------------------------------------------------
 

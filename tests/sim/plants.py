@@ -66,6 +66,7 @@ PLANTS: Sequence[Plant] = (
         faults=(("operator.kill", 0.02), ("client.flood", 0.1), ("disk.slow", 0.1), ("link.full", 0.2)),
     ),
     Plant("trigger_twice_after_restart", "nobody asks whether a stop fired before the crash", ("I11",), 500),
+    Plant("keep_trails_still", "trailing stops do not trail", ("I11",), 50, faults=(("client.trails", 0.9),)),
     Plant("trigger_on_stale_quote", "prices never grow old", ("I12",), 500),
     Plant("skip_seq_on_resume", "a resumed stream begins one event late", ("I13",), 200),
     Plant("drop_for_slow_client", "a client that lags is spared events", ("I13", "I14"), 200),
@@ -78,6 +79,22 @@ PLANTS: Sequence[Plant] = (
     Plant("tell_another_account", "events go to the first account's followers", ("I20",), 20),
     Plant("forget_what_is_in_doubt", "a link that is back brings no question about doubts", ("I23",), 50),
     Plant("iterate_a_set", "connections are written to in the order of a set", ("I7", "drift"), 200, core="twice"),
+    Plant(
+        "exits_wait_their_turn", "one line for all, the oldest first", ("I15",), 100,
+        faults=(("venue.rate", 2), ("client.flood", 0.1), ("link.outage", 0.03)),
+    ),
+    Plant("spend_no_tokens", "what leaves is not counted against the rate", ("I15",), 50),
+    Plant("live_without_a_parent", "children live whatever their parent has filled", ("I24",), 20),
+    Plant("keep_a_sibling_whole", "a fill leaves its siblings as they are", ("I24",), 50),
+    Plant("leave_beside_a_sibling", "what fires leaves beside a sibling that works at the broker", ("I24",), 300),
+    Plant(
+        "apply_older_of_two_feeds", "what one feed brings late overwrites what the other has brought", ("I12",), 200,
+        faults=(("feed.second", 1.0), ("feed.delay", 0.1), ("feed.gap", 0.02), ("feed.down", 0.01)),
+    ),
+    Plant(
+        "blind_by_one_feed", "what is blind is judged by the first feed alone", ("I25",), 50,
+        faults=(("feed.second", 1.0), ("feed.gap", 0.05), ("feed.down", 0.05)),
+    ),
     Plant("read_real_clock", "the router stamps the broker's words with the machine's clock", ("Escape",), 200),
 )  # fmt: skip
 

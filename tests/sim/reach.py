@@ -22,7 +22,6 @@ MARK = re.compile(r'\breach\(\s*b?"([^"]+)"')
 # In the table because the life of an order allows it; nothing in the product does it yet.
 NOT_YET = {
     "working>rejected": "a broker that refuses what it has called working",
-    "held>released": "orders held for another reason than a trigger",
     # What waits in line never left, or is certain not to have arrived: the broker's word about it is a broken horizon.
     "queued>new": "a broker that finds an order later than its horizon says",
     "queued>trade": "a broker that finds an order later than its horizon says",

@@ -23,6 +23,7 @@ MIN_NS = 60_000_000_000
 S_NS = 1_000_000_000
 LAST_LINES = 200
 LOOP_ONLY = ("net.",)  # faults of sockets and whole processes, which the core tier has not
+CORE_ONLY = ("feed.venue", "feed.delay")  # of feeds that are not the simulated venue's own
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -43,7 +44,8 @@ class Report:
     never_seen: list[str] = field(default_factory=list)  # branches
 
     def __post_init__(self) -> None:
-        own = [name for name in CATALOGUE if self.tier != "core" or not name.startswith(LOOP_ONLY)]
+        others = LOOP_ONLY if self.tier == "core" else CORE_ONLY
+        own = [name for name in CATALOGUE if not name.startswith(others)]
         self.never_injected = [name for name in own if not self.tally.injected.get(name)]
         self.never_reached = reach.unseen(self.tally.reached, reach.transitions())
         self.never_seen = reach.unseen(self.tally.reached, reach.branches())

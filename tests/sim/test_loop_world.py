@@ -10,6 +10,7 @@ import pytest
 
 from tests.sim.faults import CATALOGUE
 from tests.sim.loop_world import run_loop, run_shuffled
+from tests.sim.report import CORE_ONLY
 
 ROOT = Path(__file__).resolve().parents[2]
 SAY = "from tests.sim.loop_world import run_loop; print(*(run_loop(seed).digest for seed in (1, 2, 3, 16)))"
@@ -33,16 +34,18 @@ def test_a_world_without_faults_takes_every_order() -> None:
     assert outcome.orders >= 30 and not outcome.injected
 
 
-LEFT_OUT = ("disk.error", "disk.full")  # a disk that fails for good leaves too little to look at
+LEFT_OUT = ("disk.error", "disk.full", *CORE_ONLY)  # a disk that fails for good leaves too little to look at
 WIRED = {name: max(fault.strengths) for name, fault in CATALOGUE.items() if not name.startswith(LEFT_OUT)}
 WIRED["link.cut_mid_send"] = 0.3
-ONES = ("link.outage", "link.half_open", "node.", "operator.", "clock.", "net.")  # under which the broker hears little
+WIRED["venue.rate"] = 2  # the least is the strongest
+# Those under which the broker hears little.
+ONES = ("link.outage", "link.half_open", "node.", "operator.", "clock.", "net.", "feed.down")
 
 
 def test_every_fault_that_the_tier_has_strikes_and_breaks_nothing() -> None:
     struck: Counter[str] = Counter()
     reached: Counter[str] = Counter()
-    for seed in range(12):
+    for seed in range(24):
         faults = {name: rate for name, rate in WIRED.items() if name.startswith(ONES) == (seed < 6)}
         outcome = run_loop(seed, faults=faults)
         assert outcome.violation is None, outcome.violation

@@ -6,6 +6,7 @@ that the link loses is followed by the loss of the link, as on a stream; what wa
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -20,7 +21,7 @@ from brokers.sim.reports import ReportReader
 from gateway.core.state import State
 from hotpath.enums import OrdType, Tif
 from hotpath.ticket import Ticket
-from tests.sim.history import Fact, Reached
+from tests.sim.history import Fact, Left, Reached
 from tests.sim.kernel import MS, SECOND, WALL_START_NS
 
 if TYPE_CHECKING:
@@ -34,9 +35,9 @@ BEAT_NS = SECOND
 CAPABILITIES = Capabilities(
     broker="sim", tifs=frozenset({Tif.DAY, Tif.GTC, Tif.IOC, Tif.FOK, Tif.GTD}),
     ord_types=frozenset({OrdType.MARKET, OrdType.LIMIT}), has_native_replace=True, replace_changes_id=True,
-    has_native_stop=False, has_query_by_id=True, dedup=DedupClass.ALWAYS, horizon_ns=HORIZON_NS,
-    budget=RateBudget(messages_per_s=1_000_000, burst=100_000, reserved_burst=10_000),
+    has_query_by_id=True, dedup=DedupClass.ALWAYS, horizon_ns=HORIZON_NS,
 )  # fmt: skip
+RESERVED = 3  # the part of the burst that is kept back is a third
 _request = msgspec.json.Decoder(m.Request)
 _encode = msgspec.json.Encoder().encode
 
@@ -47,7 +48,11 @@ class BrokerSide:
     def __init__(self, world: World, symbols: tuple[str, ...]) -> None:
         self.world = world
         faults = world.faults
+        rate = int(faults.strength("venue.rate"))
+        self.budget = RateBudget(messages_per_s=rate, burst=max(2, rate), reserved_burst=max(2, rate) // RESERVED)
         quirks = Quirks(
+            rate_per_s=rate,
+            rate_burst=self.budget.burst + 1,  # what is a little late meets what comes after it
             partial_ppm=int(faults.strength("venue.partial") * MILLION),
             fill_first_ppm=int(faults.strength("venue.fill_first") * MILLION),
             reject_ppm=int(faults.strength("venue.reject") * MILLION),
@@ -60,6 +65,7 @@ class BrokerSide:
         self.busts = 0  # under way: not made yet, or their report is on its way
         self._acked: set[str] = set()  # broker ids whose order was acknowledged, or filled before that
         self._taken_ns: dict[str, int] = {}  # broker id -> when its order was taken
+        self._turned_away: set[str] = set()  # ids whose newest order was refused for its rate
 
     def heal(self) -> None:
         """The liveness phase: a broker that behaves."""
@@ -78,6 +84,9 @@ class BrokerSide:
         if type(message) is m.Fill and message.id not in self._acked and faults.strength("venue.fill_first"):
             faults.count("venue.fill_first")
             self._acked.add(message.id)
+        if getattr(message, "reason", "") == "throttled":
+            faults.count("venue.rate")
+            return
         for name, kind in (("venue.partial", m.Fill), ("venue.reject", m.Rejected)):
             if type(message) is kind and faults.strength(name) and getattr(message, "leaves", "1") != "0":
                 faults.count(name)
@@ -113,8 +122,24 @@ class BrokerSide:
 
     def receive(self, line: bytes, life: int) -> None:
         """One message has arrived."""
+        pace, request = self.exchange.pace, _request.decode(line)
+        refused = pace.refused
+        self._receive(line, request, life)
+        if pace.refused > refused:
+            self._turned_away.add(request.id)
+        else:
+            self._turned_away.discard(request.id)
+
+    def receive_again(self, line: bytes, life: int) -> None:
+        """One that the network has made two of: it fares as the first did, and no rate counts it."""
+        request, quirks = _request.decode(line), self.exchange.quirks
+        if request.id not in self._turned_away:
+            self.exchange.set_quirks(msgspec.structs.replace(quirks, rate_per_s=0))
+            self._receive(line, request, life)
+            self.exchange.set_quirks(quirks)
+
+    def _receive(self, line: bytes, request: m.Message, life: int) -> None:
         world, now_ns = self.world, self.now_ns()
-        request = _request.decode(line)
         world.history.reached.append(Reached(world.kernel.now_ns, life, request))
         world.kernel.trace(f"broker < {line.decode().rstrip()}")
         if isinstance(request, m.New):
@@ -153,7 +178,7 @@ class BrokerLink:
     """One life's link to the broker: connects, breaks and connects again by itself."""
 
     def __init__(self, world: World, state: State, sink: ReportSink) -> None:
-        self.capabilities = CAPABILITIES
+        self.capabilities = replace(CAPABILITIES, budget=world.venue.budget)
         self.is_up = False
         self.world = world
         self.node = world.node
@@ -286,6 +311,7 @@ class BrokerLink:
     def _carry(self, line: bytes) -> bool:
         """A message on its way to the broker."""
         world, faults, draw = self.world, self.world.faults, self._draw
+        world.history.left.append(Left(world.kernel.now_ns, self.life, _request.decode(line)))
         self._misfortune()
         if faults.hit("link.drop_request"):
             self.cut("a message was lost", draw.randrange(50 * MS, 2 * SECOND))
@@ -298,7 +324,7 @@ class BrokerLink:
         due_ns = self._out_floor_ns = max(self._out_floor_ns, world.kernel.now_ns + delay_ns)
         world.kernel.at(due_ns, lambda: world.venue.receive(line, self.life))
         if faults.hit("link.repeat_request"):
-            world.kernel.at(due_ns + draw.randrange(50 * MS), lambda: world.venue.receive(line, self.life))
+            world.kernel.at(due_ns + draw.randrange(50 * MS), lambda: world.venue.receive_again(line, self.life))
         if faults.hit("link.cut_mid_send"):
             self.cut("reset while sending", draw.randrange(10 * MS, 2 * SECOND))
         self.node.maybe_crash()

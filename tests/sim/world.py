@@ -44,7 +44,7 @@ from tests.sim.disk import DiskFaults, SimDisk
 from tests.sim.faults import Faults
 from tests.sim.history import Act, History
 from tests.sim.kernel import SECOND, Escape, Kernel, sealed
-from tests.sim.market import Market
+from tests.sim.market import Market, feeds_of
 from tests.sim.node import Node
 from tests.sim.outcome import Broken, Outcome, Violation
 from tests.sim.reach import Transitions
@@ -61,7 +61,7 @@ EVENTS_MAX = 60_000  # a run that goes on and on is broken, not long
 
 
 @cache
-def config_of(is_cut: bool, segment_bytes: int, outbound_bytes: int) -> Config:
+def config_of(is_cut: bool, segment_bytes: int, outbound_bytes: int, feeds: tuple[FeedOptions, ...]) -> Config:
     """The configuration of every run; with limits cut to a tenth after an operator's change."""
     limits = AccountLimits(
         max_order_qty="20" if not is_cut else "2", max_order_notional="10000", max_position_qty="60", max_gross="10000",
@@ -78,7 +78,7 @@ def config_of(is_cut: bool, segment_bytes: int, outbound_bytes: int) -> Config:
         ),
         accounts=tuple(AccountOptions(name=name, cash="1000000", limits=limits) for name in ACCOUNTS),
         keys=tuple(_key(f"k{at}", name) for at, name in enumerate(ACCOUNTS)),
-        feeds=(FeedOptions(name="sim"),),
+        feeds=feeds,
     )
 
 
@@ -104,7 +104,7 @@ class World:
         self.segment_bytes = sizes.choice((64 << 10, 256 << 10))
         self.outbound_bytes = sizes.choice((16 << 10, 64 << 10))  # of one client: a slow one lags, and is closed
         self.buffer_bytes = sizes.choice((12 << 10, 4 << 20))  # of the journal's writer
-        self.config = config_of(False, self.segment_bytes, self.outbound_bytes)
+        self.config = config_of(False, self.segment_bytes, self.outbound_bytes, feeds_of(self.faults.strengths))
         self.disk = SimDisk(self.kernel.rng("disk"), self._disk_faults())
         self.market = Market(self, SYMBOLS)
         self.node = Node(self)
@@ -131,7 +131,7 @@ class World:
         """What a start finds in its configuration file."""
         if self.node.life > 1 and self.faults.hit("operator.cut"):
             self.is_cut = not self.is_cut
-            self.config = config_of(self.is_cut, self.segment_bytes, self.outbound_bytes)
+            self.config = config_of(self.is_cut, self.segment_bytes, self.outbound_bytes, self.config.feeds)
             self.history.acts.append(Act(self.kernel.now_ns, "cut", {}, self.kernel.now_ns))
 
     def new_keys(self) -> KeyRing:

@@ -7,9 +7,10 @@ from typing import Any
 
 from brokers.capabilities import Capabilities, DedupClass, RateBudget
 from brokers.ports import ReportState
+from brokers.sim.market import trade_frame
 from gateway.contracts.requests import PlaceItem, ReplaceItem, Trigger
+from gateway.core import COMPILED, Core
 from gateway.core.state import State
-from gateway.core.world import World
 from gateway.engine import Engine
 from hotpath.enums import OrdStatus, OrdType, Tif
 from hotpath.ticket import Ticket
@@ -17,6 +18,7 @@ from tests.property.order_world import E9, LIMITS
 
 CENT = E9 // 100
 WALL_NS = 1_700_000_000_000_000_000
+UNLIMITED = RateBudget()
 
 
 class HandClock:
@@ -61,11 +63,11 @@ class MemoryJournal:
 class HandLink:
     """A broker link that keeps what it was given."""
 
-    def __init__(self) -> None:
+    def __init__(self, budget: RateBudget) -> None:
         self.capabilities = Capabilities(
             broker="hand", tifs=frozenset(Tif), ord_types=frozenset(OrdType), has_native_replace=True,
-            replace_changes_id=True, has_native_stop=False, has_query_by_id=True, dedup=DedupClass.ALWAYS,
-            budget=RateBudget(messages_per_s=10**6, burst=10**6, reserved_burst=10**3),
+            replace_changes_id=True, has_query_by_id=True, dedup=DedupClass.ALWAYS,
+            budget=budget,
         )  # fmt: skip
         self.is_up = False
         self.submitted: list[Ticket] = []
@@ -101,17 +103,22 @@ class HandLink:
 class Rig:
     """The engine, with a market at 99.99 / 100.00."""
 
-    def __init__(self, state: State | None = None, *, orders: int = 4_000) -> None:
+    def __init__(
+        self, state: State | None = None, *, orders: int = 4_000, budget: RateBudget = UNLIMITED,
+        core: Core = COMPILED, max_age_ns: int = 10**18,
+    ) -> None:  # fmt: skip
+        self.core = core
+        self.max_age_ns = max_age_ns
         self.clock = HandClock()
         self.journal = MemoryJournal()
-        self.link = HandLink()
+        self.link = HandLink(budget)
         self.later: list[tuple[int, Callable[[], None]]] = []
         self.turns: list[Callable[[], None]] = []
         self.state = state or self._new_state(orders)
         self.engine = Engine(
             state=self.state, journal=self.journal, clock=self.clock, adapter=self.link, is_durable=True,
             later=lambda delay_ns, call: self.later.append((delay_ns, call)), soon=self.turns.append,
-            read_frame=self.journal.frame,
+            read_frame=self.journal.frame, core=core,
         )  # fmt: skip
         self.frames = 0
         for symbol in ("S0", "S1"):
@@ -119,13 +126,13 @@ class Rig:
             self.quote(symbol)
 
     def _new_state(self, orders: int) -> State:
-        state = State(shard=0, orders=orders, accounts=2, instruments=2)
-        world = World(state)
+        state = self.core.state(shard=0, orders=orders, accounts=2, instruments=2)
+        world = self.core.world(state)
         world.start_epoch(1, bytes(range(16)), WALL_NS)
         for row in range(2):
             world.list_instrument(
-                f"S{row}".encode(), tick_e9=CENT, lot_e9=E9, min_qty_e9=E9, max_age_ns=10**18, outside_bps_e9=0,
-                asset_class=1, wall_ns=WALL_NS,
+                f"S{row}".encode(), tick_e9=CENT, lot_e9=E9, min_qty_e9=E9, max_age_ns=self.max_age_ns,
+                outside_bps_e9=0, asset_class=1, wall_ns=WALL_NS,
             )  # fmt: skip
             world.open_account(f"A{row}".encode(), row, 10**15, WALL_NS)
             world.set_limits(row, LIMITS, 1, WALL_NS)
@@ -167,6 +174,11 @@ class Rig:
         data = f'"u":{self.frames},"s":"{symbol}","b":"{bid}","B":"9","a":"{ask}","A":"9"'
         text = f'{{"stream":"{symbol.lower()}@bookTicker","data":{{{data}}}}}'
         self.engine.on_feed_frame(text.encode(), self.clock.mono)
+
+    def trade(self, symbol: str, px: str) -> None:
+        self.frames += 1
+        text = trade_frame(symbol, px, "9", self.frames, 1, is_buyer_maker=False)
+        self.engine.on_feed_frame(text, self.clock.mono)
 
     def place(self, name: str, **terms: Any) -> int:
         """An accepted order's row."""

@@ -141,6 +141,11 @@ def test_environment_that_names_nothing_or_no_value_is_an_error(name: str, text:
     ("overlay", "said"),
     [
         ({"instruments": [{"symbol": "A"}, {"symbol": "A", "feed_symbol": "B"}]}, "'A' is there more than once"),
+        ({"feeds": [{"name": f"feed-{number}"} for number in range(17)]}, "feeds: 17 of them, at most 16"),
+        ({"policies": [{"on_feed_loss": "broker"}]}, "no broker can hold stops yet"),
+        ({"policies": [{"name": "two", "on_feed_loss": "second_feed"}]}, "not one or none of BTCUSDT, ETHUSDT"),
+        ({"policies": [{"name": "a"}, {"name": "a"}]}, "policies.name: 'a' is there more than once"),
+        ({"accounts": [{"name": "A", "policy": "none"}]}, "accounts.A.policy: no policy 'none'"),
         ({"instruments": [{"symbol": "A", "tick": "0"}]}, "tick and lot must be above 0"),
         ({"instruments": [{"symbol": "A", "lot": "0.3", "min_qty": "0.4"}]}, "multiple of the lot"),
         ({"instruments": [{"symbol": "A", "session": "09:30-09:30"}]}, "say 24x7"),

@@ -9,8 +9,7 @@ import pytest
 
 from brokers.ports import ReportState
 from gateway.contracts.requests import PlaceItem, Trigger
-from gateway.core.intake import Refusal
-from gateway.core.state import State
+from gateway.core.terms import Refusal
 from gateway.core.views import Views
 from hotpath.enums import HaltLevel, HaltScope, OrdStatus
 from hotpath.fixed import from_e9, to_e9
@@ -33,13 +32,13 @@ def kill(rig: Rig, level: HaltLevel = HaltLevel.REDUCE_ONLY) -> Any:
 
 def restarted(rig: Rig, *, is_clean: bool = False) -> Rig:
     """A new process over what was on disk."""
-    state = State(shard=0, orders=rig.state.orders.capacity, accounts=2, instruments=2)
+    state = rig.core.state(shard=0, orders=rig.state.orders.capacity, accounts=2, instruments=2)
     at, end = 4096, len(rig.journal.data)
     durable = rig.journal.durable_seq
     while at < end and int.from_bytes(rig.journal.data[at + 8 : at + 16], "little") <= durable:
         at += (int.from_bytes(rig.journal.data[at : at + 4], "little") + 7) // 8 * 8
     state.replay(memoryview(bytes(rig.journal.data[4096:at])), 4096)
-    fresh = Rig(state)
+    fresh = Rig(state, core=rig.core)
     fresh.engine.recover(rig.clock.wall, is_clean=is_clean)
     fresh.sync()
     return fresh
@@ -334,7 +333,7 @@ def test_done_orders_of_an_account_and_doubts_are_found_without_the_others(rig: 
     assert rig.engine.views.in_doubt() == 0
     rig.engine.router.put_in_doubt(rows[4], b"test")
     assert rig.engine.views.in_doubt() == 1
-    copy = State(shard=0, orders=rig.state.orders.capacity, accounts=2, instruments=2)
+    copy = rig.core.state(shard=0, orders=rig.state.orders.capacity, accounts=2, instruments=2)
     copy.load(rig.state.dump(), rig.state.positions_dump())
     assert Views(copy).done_since(0, 10, 0) == [rows[2], rows[0]]
     assert Views(copy).in_doubt() == 1

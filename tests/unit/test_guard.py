@@ -9,6 +9,7 @@ from gateway.contracts.requests import PlaceItem, Trigger
 from gateway.core.state import State
 from gateway.core.world import World
 from gateway.guard import CHECK_NS, Guard
+from gateway.options import PolicyOptions
 from hotpath import frame
 from tests.property.order_world import E9, LIMITS, Live, new_state
 
@@ -21,12 +22,17 @@ class Desk:
 
     def __init__(self, state: State | None = None) -> None:
         self.live = Live.over(state or new_state())
-        self.guard = Guard(self.live.state, self.live.watch, self.live.views, World(self.live.state))
+        self.guard = Guard(self.live.state, self.live.watch, self.live.views, World(self.live.state), self._close)
+        self.closed: list[tuple[int, int, str]] = []
         self.now_ns = 0
         if state is None:
             self._open()
         self.guard.start(WALL_NS, self.now_ns, self.live.state.last_wall_ns)
         self.seen = 0
+
+    def _close(self, account: int, row: int, name: str) -> str:
+        self.closed.append((account, row, name))
+        return "flatten: as told"
 
     def _open(self) -> None:
         world = World(self.live.state)
@@ -160,3 +166,64 @@ def test_a_restart_says_since_when_nobody_watched(desk: Desk) -> None:
         ("A0", "blind", "S0", ["a"], 7),
         ("A1", "blind", "S1", ["b"], last_ns - WALL_NS),
     ]
+
+
+def flatten_for(desk: Desk, *accounts: int, after_ms: int = 2_000) -> None:
+    policy = PolicyOptions(on_feed_loss="flatten", flatten_after_ms=after_ms)
+    desk.guard.policies = dict.fromkeys(accounts, policy)
+
+
+def test_the_policy_flatten_closes_once_after_its_time_and_says_so(desk: Desk) -> None:
+    desk.stop(0, "a")
+    desk.stop(1, "b")
+    flatten_for(desk, 1)
+    since_ns = WALL_NS + desk.now_ns
+    assert len(desk.after(AGE_NS + CHECK_NS)) == 2
+    assert desk.after(2 * E9 - CHECK_NS) == []
+    assert desk.closed == []
+    (event,) = desk.after(CHECK_NS)
+    assert (event["account"], event["state"], event["cause"]) == ("A1", "blind", "flatten: as told")
+    assert desk.closed == [(1, 0, f"guard-0-{since_ns}")]
+    assert desk.after(10 * E9) == []
+    desk.quote(0)
+    desk.after(CHECK_NS)
+    desk.after(5 * E9)
+    desk.after(5 * E9)
+    assert len(desk.closed) == 2, "a new blindness is a new reason"
+
+
+def test_nothing_is_flattened_when_data_comes_back_in_time_or_the_stops_have_gone(desk: Desk) -> None:
+    flatten_for(desk, 0, 1)
+    desk.stop(0, "a")
+    desk.stop(1, "b")
+    desk.after(AGE_NS + CHECK_NS)
+    desk.live.intake.cancel(0, "a", 0, WALL_NS)
+    desk.after(E9)
+    desk.quote(0)
+    desk.after(CHECK_NS)
+    desk.after(AGE_NS + CHECK_NS)
+    desk.after(2 * E9)
+    assert [account for account, *_ in desk.closed] == [1]
+
+
+def test_stops_that_a_restart_found_are_flattened_only_after_the_time_from_now(desk: Desk) -> None:
+    desk.stop(0, "a")
+    loaded = new_state()
+    loaded.replay(desk.live.state.peek(), 0)
+    again = Desk(loaded)
+    flatten_for(again, 0)
+    again.after(AGE_NS + CHECK_NS)
+    again.after(2 * E9 - CHECK_NS)
+    assert again.closed == []
+    again.after(CHECK_NS)
+    assert len(again.closed) == 1
+
+
+def test_data_that_came_between_two_looks_and_went_with_its_connection_has_been_seen(desk: Desk) -> None:
+    desk.stop(0, "a")
+    desk.after(CHECK_NS)
+    desk.now_ns += AGE_NS
+    desk.quote(0)
+    desk.live.state.quotes.restart_feed(0)
+    assert desk.after(CHECK_NS) == []
+    assert len(desk.after(AGE_NS)) == 1

@@ -55,6 +55,8 @@ READINGS = Readings(
     ),
     sessions={"authenticated": 2, "waiting": 1},
     queues={"router": 8},
+    lines={("sim", "exits"): (3, 250_000_000), ("sim", "entries"): (0, 0)},
+    over_rate={"sim": 2},
     unpriced_instruments=12,
     loop_lag=FakeHistogram([1_000]),
 )

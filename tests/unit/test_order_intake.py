@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from gateway.contracts.requests import Confirm, PlaceItem, ReplaceItem, Trail, Trigger
-from gateway.core.intake import Refusal
+from gateway.core.terms import Refusal
 from gateway.core.world import World
 from hotpath.enums import PriceSource
 from tests.property.order_world import E9, LIMITS, Pair
@@ -63,7 +63,7 @@ def ask(pair: Pair, req: PlaceItem | ReplaceItem) -> int:
         ({"expire_ns": 5}, Refusal.BAD_COMBINATION, "expire_ns"),
         ({"tif": "gtd", "expire_ns": 5}, Refusal.BAD_FIELD, "expire_ns"),
         ({"tif": "opg"}, Refusal.UNSUPPORTED, "tif"),
-        ({"oco": "x"}, Refusal.UNSUPPORTED, "oco"),
+        ({"oco": "a b"}, Refusal.BAD_FIELD, "oco"),
         ({"post_only": True}, Refusal.UNSUPPORTED, "post_only"),
         ({"display_qty": "1"}, Refusal.UNSUPPORTED, "display_qty"),
         ({"stp": "decrement"}, Refusal.UNSUPPORTED, "stp"),
@@ -83,14 +83,21 @@ def test_bad_order_is_refused_with_its_member(
 @pytest.mark.parametrize(
     ("trigger", "refusal"),
     [
-        (Trigger(kind="trail", trail=Trail(bps="5")), Refusal.UNSUPPORTED),
+        (Trigger(kind="trail"), Refusal.BAD_COMBINATION),
+        (Trigger(kind="trail", trail=Trail()), Refusal.BAD_COMBINATION),
+        (Trigger(kind="trail", trail=Trail(bps="5", pct="1")), Refusal.BAD_COMBINATION),
+        (Trigger(kind="trail", trail=Trail(amount="0")), Refusal.BAD_FIELD),
+        (Trigger(kind="trail", trail=Trail(bps="10000")), Refusal.BAD_FIELD),
+        (Trigger(kind="trail", trail=Trail(pct="100")), Refusal.BAD_FIELD),
+        (Trigger(kind="trail", trail=Trail(bps="5"), limit_offset="0.5"), Refusal.BAD_COMBINATION),
+        (Trigger(kind="trail", trail=Trail(bps="5"), stop_px="90.001"), Refusal.BAD_TICK),
         (Trigger(kind="time", at_ns=5), Refusal.UNSUPPORTED),
         (Trigger(kind="stop"), Refusal.BAD_COMBINATION),
-        (Trigger(kind="stop", stop_px="90", trail=Trail(bps="5")), Refusal.UNSUPPORTED),
-        (Trigger(kind="stop", stop_px="90", confirm=Confirm(ticks=2)), Refusal.UNSUPPORTED),
+        (Trigger(kind="stop", stop_px="90", trail=Trail(bps="5")), Refusal.BAD_COMBINATION),
+        (Trigger(kind="stop", stop_px="90", confirm=Confirm(ticks=0)), Refusal.BAD_FIELD),
         (Trigger(kind="stop", stop_px="90", placement="both"), Refusal.UNSUPPORTED),
         (Trigger(kind="stop", stop_px="90", source="mark"), Refusal.UNSUPPORTED),
-        (Trigger(kind="stop", stop_px="90", max_age_ms=1), Refusal.UNSUPPORTED),
+        (Trigger(kind="stop", stop_px="90", max_age_ms=2 * 10**12), Refusal.UNSUPPORTED),
         (Trigger(kind="stop", stop_px="90", max_age_ms=2**53 - 1), Refusal.BAD_FIELD),
         (Trigger(kind="stop", stop_px="90.001"), Refusal.BAD_TICK),
         (Trigger(kind="stop", stop_px="110.00", source="bid"), Refusal.TRIGGER_THROUGH),
@@ -105,7 +112,7 @@ def test_trigger_that_cannot_be_kept_is_refused(pair: Pair, trigger: Trigger, re
     [
         Trigger(kind="touch", stop_px="91.00"),
         Trigger(kind="stop", stop_px="91.00", source="ask"),
-        Trigger(kind="stop", stop_px="91.00", trail=Trail(bps="5")),
+        Trigger(kind="trail", trail=Trail(bps="5")),
         Trigger(kind="stop", stop_px="91.00", if_through="fire"),
     ],
 )

@@ -7,8 +7,8 @@ import pytest
 
 from gateway.contracts.requests import CancelItem, PlaceItem, ReplaceItem
 from gateway.core import COMPILED, Core
-from gateway.core.intake import Refusal
 from gateway.core.ref import READABLE
+from gateway.core.terms import Refusal
 from gateway.core.world import World
 from hotpath.enums import OrdStatus, Stage
 from hotpath.ref.frame import pack_frame

@@ -284,3 +284,26 @@ def test_a_cancel_that_is_not_on_disk_yet_does_not_leave_because_an_answer_came(
     assert rig.link.canceled == []
     rig.sync()
     assert [ticket.order for ticket in rig.link.canceled] == [order]
+
+
+def test_a_cancel_that_is_not_on_disk_yet_does_not_leave_in_the_turn_of_what_stood_in_line_before() -> None:
+    """The order was in line for a replace; its turn came with the cancel asked for and not durable."""
+    rig = Rig()
+    rig.sync()
+    rig.up()
+    order = rig.place("a", qty="10")
+    rig.sync()
+    rig.new(order)
+    rig.down()
+    rig.replace("a", 2, qty="12")
+    rig.sync()
+    rig.engine.intake.cancel(0, "a", 0, rig.clock.wall)
+    rig.engine.flush()
+    rig.link.is_up = True
+    rig.engine.on_link(True, "login")
+    rig.engine.on_report(
+        ReportState(order=order, rev=1, venue_ns=7, raw=b"", found=True, status=OrdStatus.NEW, order_qty_e9=10 * E9)
+    )
+    assert rig.link.canceled == []
+    rig.sync()
+    assert rig.link.canceled[0].order == order

@@ -11,6 +11,7 @@ import pytest
 from gateway.contracts import events
 from gateway.core.state import State
 from hotpath.enums import (
+    Control,
     HaltLevel,
     OrdStatus,
     OrdType,
@@ -58,7 +59,8 @@ def terms(**changes: int) -> bytes:
         "rearm": 0,
         **changes,
     }
-    return struct.pack("<7q2I10B6x", *t.values())
+    values = list(t.values())
+    return struct.pack("<7q8q3I2I10B10x", *values[:7], *[0] * 11, *values[7:])
 
 
 def order_event(body: bytes = b"", **changes: int) -> bytes:
@@ -83,7 +85,7 @@ def order_event(body: bytes = b"", **changes: int) -> bytes:
 
 def accepted(**changes: int) -> bytes:
     session, tag, signal = b"trend", AWKWARD_BYTES, b"sig-1"
-    head = terms(**changes) + struct.pack("<qQ3B5x", 187 * E9, 1, len(session), len(tag), len(signal))
+    head = terms(**changes) + struct.pack("<qQ5B3x", 187 * E9, 1, len(session), len(tag), len(signal), 0, 0)
     return order_event(head + session + tag + signal, status=OrdStatus.PENDING_NEW, stage=Stage.QUEUED)
 
 
@@ -132,7 +134,7 @@ def account_event(
 
 TRADE = struct.pack("<6q2B6x48s", 3 * E9, 187 * E9, 12_500, 3 * E9, 5, 3 * E9, 6, 1, b'x"1\\\xff')
 TRIGGERED = struct.pack(
-    "<10qQ2B6x",
+    "<12qQ6q7BxI4x",
     181 * E9,
     300 * E9,
     180 * E9,
@@ -142,12 +144,27 @@ TRIGGERED = struct.pack(
     4_410_000_000,
     6_200,
     100 * E9,
+    0,
+    182 * E9,
     181 * E9,
     99,
+    7 * E9,
+    8 * E9,
+    1_500,
+    10 * E9,
+    12 * E9,
+    0,
     PriceSource.BID,
     0,
+    Control.SZ_MAX_QTY,
+    1,
+    0,
+    1,
+    5,
+    1,
 )
 STATE = {"cl_ord_id": "trend:1", "order_id": "O0011", "rev": 1}
+TRAILED = struct.pack("<2qB7x", 182 * E9, 183 * E9, 0)
 CASES: dict[Kind, tuple[bytes, dict[str, Any]]] = {
     Kind.ACCEPTED: (accepted(), {"ord_status": "pending_new", "stage": "queued", **STATE}),
     Kind.SENT_EV: (
@@ -197,9 +214,29 @@ CASES: dict[Kind, tuple[bytes, dict[str, Any]]] = {
         {"reason": "open"},
     ),
     Kind.TRIGGERED: (
-        order_event(TRIGGERED, status=OrdStatus.PENDING_NEW, stage=Stage.QUEUED),
-        {"gap_bps": "4.41", "missed": False, "lat_ns": {"decide": 6_200}},
+        order_event(TRIGGERED + b"sip-a", status=OrdStatus.PENDING_NEW, stage=Stage.QUEUED),
+        {
+            "gap_bps": "4.41",
+            "missed": False,
+            "lat_ns": {"decide": 6_200},
+            "evidence": events.Evidence(
+                source="bid",
+                px="181",
+                qty="300",
+                feed="sip-a",
+                feed_seq=99,
+                venue_ns=5,
+                recv_ns=6,
+                age_ns=1_500,
+                bid="180",
+                bid_qty="7",
+                ask="182",
+                ask_qty="8",
+                ticks=1,
+            ),
+        },
     ),
+    Kind.TRAILED: (order_event(TRAILED), {"stop_px": "182", "extreme_px": "183"}),
     Kind.PENDING_REPLACE_EV: (
         order_event(replace(), pending=Pending.PENDING_REPLACE),
         {"ask_rev": 2, "pending": "replace"},

@@ -9,9 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.contracts.requests import CancelItem, PlaceItem, ReplaceItem
-from gateway.core.ref import intake as asked
-from gateway.core.ref.intake import REQUEST, Intake, Refused, Repeated
+from gateway.core.ref import terms as asked
+from gateway.core.ref.intake import REQUEST, Intake, Repeated
+from gateway.core.ref.relations import Earlier
 from gateway.core.ref.state import State
+from gateway.core.ref.terms import Refused
 from hotpath.enums import OrdStatus, OrdType, Pending, Stage
 from hotpath.ref import records as rec
 from hotpath.ref.ledger import Pair
@@ -77,6 +79,7 @@ class Batch:
             return self.intake.refuse(refusal), at
         finally:
             self._undo(account, books)
+            self.intake.ahead = []
         if repeats:
             self.intake.dup_seq = head
             return 0, -1
@@ -102,8 +105,9 @@ class Batch:
             if orders.count + len(self.items) >= orders.capacity:
                 raise Refused(asked.BUSY, "", "the order table has no room for the whole batch")
             self._keep(0, terms, content)
+            intake.ahead.append(Earlier(item, terms))
             self.state.gate.count_open_py(account, 1)
-            if not terms.trigger:
+            if not (terms.trigger or terms.parent):
                 self._hold(account, terms, 0, 0, terms.order_qty_e9, intake.decision["ref_px_e9"])
         elif isinstance(item, ReplaceItem):
             terms, content = intake.revise(account, item, deadline_ns, mono_ns, False)

@@ -28,7 +28,12 @@ def image_of(state: State) -> list[bytes | memoryview]:
          state.halts.to_dict(), sorted(state.limit_versions.items()), list(state.suspects))
     )  # fmt: skip
     seqs = b"".join(seq.to_bytes(8, "little") for seq in state.acct_seqs[: len(state.account_names)])
-    answered = pack((list(state.revisions.items()), list(state.batches.items())))
+    extremes = [
+        (order, state.stops.extreme_of(order))
+        for order, row in enumerate(state.orders.rows)
+        if row.is_trailing and row.is_held and state.stops.extreme_of(order)
+    ]
+    answered = pack((list(state.revisions.items()), list(state.batches.items()), extremes))
     return [head, pack(instruments), seqs, answered, state.gate.dump_py(), *state.orders.parts()]
 
 
@@ -56,7 +61,8 @@ def fill(state: State, data: bytes) -> None:
     state.halts = HaltBook.from_dict(halts)
     state.limit_versions.update(versions)
     state.suspects.update(dict.fromkeys(suspects))
-    revisions, batches = unpack(parts[3])
+    revisions, batches, extremes = unpack(parts[3])
+    reached = dict(extremes)
     state.revisions.update((tuple(key), tuple(value)) for key, value in revisions)
     state.batches.update((tuple(key), value) for key, value in batches)
     state.gate.load_py(parts[4])
@@ -65,6 +71,8 @@ def fill(state: State, data: bytes) -> None:
         if not one.is_done:
             state.open_rows[one.account].append(order)
         state.all_rows[one.account].append(order)
+        state.links.tie(order)
         state.doubts += one.is_doubted
         state.held[one.terms.instrument] += one.is_held
-        state.watch(order, one)
+        state.tighten(one.terms, int(one.is_held))
+        state.watch(order, one, extreme_px_e9=reached.get(order, 0))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
+from gateway.core.ref import shares
 from gateway.core.ref.state import OP_SUBMIT, State
 from hotpath.enums import Hold, OrdStatus, OrdType, Pending, Reason, Side, Stage
 from hotpath.ref import records as rec
@@ -86,6 +87,7 @@ class Reports:
         room_e9 = 0
         if pair is not None:  # what the position has, less other orders that are bound to reduce it
             room_e9 = -pair.signed_pos(row.terms.side) + row.reserved_qty_e9 - pair.open_reduce_qty(row.terms.side)
+            room_e9 += shares.spared_e9(state, order)
         if room_e9 >= row.terms.order_qty_e9:
             return True
         room_e9 = max(0, room_e9)
@@ -188,9 +190,11 @@ class Reports:
             last_qty_e9, last_px_e9, fee_e4, self._position(row) + signed_e9, venue_ns, broker_cum_qty_e9,
             len(exec_id), liquidity, exec_id,
         )  # fmt: skip
-        state.is_grouped = is_early
+        excess_e9 = 0 if is_early else shares.excess_after(state, order, last_qty_e9)
+        state.is_grouped = is_early or excess_e9 > 0
         seq = state.commit(rec.TRADE, event, rec.pack(body))
         if not is_early:
+            shares.tell_excess(state, order, excess_e9)
             return seq
         state.is_grouped = False
         self._take_back(order, exec_id, Exec(last_qty_e9, last_px_e9), max(owed_e9, row.owed_qty_e9), venue_ns, raw)
@@ -351,7 +355,7 @@ class Reports:
         if terms.ord_type == OrdType.LIMIT and px_e9 > 0:
             terms.px_e9 = ref_px_e9 = px_e9
         if rev == row.ask_rev:
-            terms.tif, terms.expire_ns = row.ask_tif, row.ask_expire_ns
+            terms.tif, terms.expire_ns, terms.whole_qty_e9 = row.ask_tif, row.ask_expire_ns, row.ask_whole_qty_e9
         event = state.event(order, rev=rev, leaves_qty_e9=order_qty_e9 - row.cum_qty_e9)
         if row.pending != Pending.PENDING_CANCEL:
             is_open = row.open_asks[-1] > rev
@@ -415,8 +419,8 @@ class Reports:
         """The last terms asked for come into force without the broker, which never had the order."""
         row = self._row(order)
         terms = replace(
-            row.terms, order_qty_e9=row.ask_qty_e9, px_e9=row.ask_px_e9, stop_px_e9=row.ask_stop_px_e9,
-            tif=row.ask_tif, expire_ns=row.ask_expire_ns,
+            row.terms, order_qty_e9=row.ask_qty_e9, whole_qty_e9=row.ask_whole_qty_e9, px_e9=row.ask_px_e9,
+            stop_px_e9=row.ask_stop_px_e9, tif=row.ask_tif, expire_ns=row.ask_expire_ns,
         )  # fmt: skip
         event = self.state.event(
             order, rev=row.ask_rev, pending=Pending.PENDING_NONE, leaves_qty_e9=row.ask_qty_e9 - row.cum_qty_e9

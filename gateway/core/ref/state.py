@@ -11,7 +11,8 @@ from bisect import insort
 from collections import Counter, deque
 from typing import Any
 
-from gateway.core.ref import image
+from gateway.core.ref import image, shares
+from gateway.core.ref.links import Links
 from hotpath.enums import Direction, HaltLevel, HaltScope, Hold, OrdStatus, OrdType, Side, Stage, TriggerKind
 from hotpath.ref import frame
 from hotpath.ref import records as rec
@@ -39,6 +40,10 @@ class State:
         self.quotes = QuoteTable(instruments)
         self.orders = OrderTable(orders)
         self.stops = TriggerIndex(instruments, orders)
+        self.trails: list[int] = []  # those that trail, in turn
+        self.trail_at = 0
+        self.links = Links(self.orders)
+        self.is_deferring = False  # ties are settled later: what is under way must not be disturbed
         self.gate = Gate(self.quotes, accounts)
         self.names = Renderer(accounts, instruments)
         self.accounts: dict[str, int] = {}
@@ -60,6 +65,7 @@ class State:
         self.open_rows: list[list[int]] = [[] for _ in range(accounts)]  # in order of acceptance
         self.all_rows: list[list[int]] = [[] for _ in range(accounts)]
         self.held: Counter[int] = Counter()  # by instrument: orders that rest here for a trigger
+        self.tight: dict[int, dict[int, int]] = {}  # instrument -> {age limit below its own: how many of those have it}
         self.doubts = 0  # open orders that are in doubt
         self.fired_px: dict[tuple[int, int], tuple[int, int]] = {}  # (instrument, source) -> prices yet to fire orders
         self.kind_counts: Counter[int] = Counter()
@@ -87,10 +93,16 @@ class State:
 
     def commit_replaced(self, event: OrderEvent, terms: Terms, body: rec.ReplaceBody) -> int:
         """Commit a REPLACED, with the order's texts behind it."""
-        row, texts = self.orders.rows[event.order], self.orders.texts
-        session, tag, signal = texts[row.session], texts[row.tag], texts[row.signal]
-        body = body._replace(session_size=len(session), tag_size=len(tag), signal_size=len(signal))
-        return self.commit(rec.REPLACED, event, terms.pack() + rec.pack(body) + session + tag + signal)
+        texts = self.texts_of(event.order)
+        sizes = dict(zip(rec.TEXT_SIZES, map(len, texts), strict=True))
+        body = body._replace(**sizes)
+        return self.commit(rec.REPLACED, event, terms.pack() + rec.pack(body) + b"".join(texts))
+
+    def texts_of(self, order: int) -> tuple[bytes, ...]:
+        """Session, tag, signal, parent's name and group of an order, as its `order` block shows them."""
+        row, texts = self.orders.rows[order], self.orders.texts
+        after = self.orders.rows[row.terms.parent - 1].cl_ord_id if row.terms.parent else b""
+        return texts[row.session], texts[row.tag], texts[row.signal], after, texts[row.oco]
 
     def emit(self, kind: int, payload: bytes) -> int:
         if kind >= rec.ACCEPTED:
@@ -100,7 +112,14 @@ class State:
         flags = frame.FLAG_CONTINUES if self.is_grouped else 0
         self._out += frame.pack_frame(self.seq, self.wall_ns, self.epoch, kind, rec.PAYLOAD_VERSION, flags, payload)
         self.apply(kind, payload, self.wall_ns)
-        return self.seq
+        seq = self.seq
+        if rec.ACCEPTED <= kind < rec.CANCEL_ALL_EV or kind == rec.CLEARED:
+            order = int.from_bytes(payload[12:16] if kind != rec.CLEARED else payload[:4], "little")
+            if self.links.touches(order):
+                self.links.due.append((order, kind))
+        if self.links.due and not self.is_grouped and not self.is_deferring:
+            shares.settle(self)
+        return seq
 
     def has_records(self) -> bool:
         """Whether records wait for the journal."""
@@ -219,18 +238,22 @@ class State:
         ev = rec.read(OrderEvent, payload, 0)
         self._count(ev.account, ev.acct_seq)
         was_open = was_held = was_doubted = False
+        trail = (0, 0, 0)
         if kind != rec.ACCEPTED and ev.order < self.orders.count:
             before = self.orders.rows[ev.order]
             was_open, was_held, was_doubted = not before.is_done, before.is_held, before.is_doubted
+            trail = trail_of(before.terms)
         if self.orders.apply(kind, ev, payload, wall_ns) != 0:
             raise ValueError(f"record {self.seq} of kind {kind} does not fit the order table (row {ev.order})")
         if kind == rec.SENT_EV:  # it fired in this life: its own story goes on
             self.suspects.pop(ev.order, None)
         row = self.orders.rows[ev.order]
         self.held[row.terms.instrument] += row.is_held - was_held
+        self.tighten(row.terms, row.is_held - was_held)
         self.doubts += row.is_doubted - was_doubted
         if kind == rec.ACCEPTED:
             self.all_rows[row.account].append(ev.order)
+            self.links.tie(ev.order)
         self._unreserve(row)
         self._book(kind, ev, row, payload)
         self._reserve(ev.order, row)
@@ -241,7 +264,12 @@ class State:
         elif not was_open and not row.is_done:  # accepted, or found working after it was called done
             self.gate.count_open_py(row.account, 1)
             insort(self.open_rows[row.account], ev.order)
-        self.watch(ev.order, row)
+        extreme_e9 = 0
+        is_moved = kind == rec.REPLACED and trail_of(row.terms) != trail
+        if kind == rec.TRAILED:
+            told = rec.read(rec.TrailedBody, payload)
+            extreme_e9, is_moved = told.extreme_px_e9, bool(told.activated)
+        self.watch(ev.order, row, is_moved=is_moved, extreme_px_e9=extreme_e9)
 
     def _book(self, kind: int, ev: OrderEvent, row: OrderRow, payload: bytes) -> None:
         """What a fill does to the books, and what a request for new terms is remembered by."""
@@ -307,7 +335,7 @@ class State:
 
     def direction_of(self, terms: Terms) -> int:
         """Which way the price must go: a sell stop and a buy touch fire downwards."""
-        is_down = (terms.trigger == TriggerKind.STOP) == (terms.side == Side.SELL)
+        is_down = (terms.trigger != TriggerKind.TOUCH) == (terms.side == Side.SELL)
         return Direction.DOWN if is_down else Direction.UP
 
     def is_fired(self, terms: Terms) -> bool:
@@ -317,17 +345,48 @@ class State:
             return 0 < low_e9 <= terms.stop_px_e9
         return 0 < terms.stop_px_e9 <= high_e9
 
-    def watch(self, order: int, row: OrderRow) -> None:
-        """Keep the trigger index equal to the set of orders that are held for a trigger."""
+    def tighten(self, terms: Terms, change: int) -> None:
+        """Count an order that rests here, or no longer, under an age limit of its own."""
+        if terms.max_age_ns and change:
+            limits = self.tight.setdefault(terms.instrument, {})
+            limits[terms.max_age_ns] = limits.get(terms.max_age_ns, 0) + change
+            if not limits[terms.max_age_ns]:
+                del limits[terms.max_age_ns]
+
+    def watch(self, order: int, row: OrderRow, *, is_moved: bool = False, extreme_px_e9: int = 0) -> None:
+        """Keep the trigger index equal to the set of orders that are held for a trigger.
+
+        is_moved: its trail is another one now. extreme_px_e9: where a trail begins; 0: where it is, or at the next.
+        """
         terms = row.terms
         if self.stops.holds(order):
-            if row.is_held and self.stops.trigger_of(order) == terms.stop_px_e9:
+            is_same = not is_moved and (row.is_trailing or self.stops.trigger_of(order) == terms.stop_px_e9)
+            if row.is_held and is_same:
                 return
+            extreme_px_e9 = extreme_px_e9 or self.stops.extreme_of(order)
             self.stops.disarm_stop(order)
-        if row.is_held:
+        if row.is_held and row.is_trailing:
+            self._arm_trail(order, terms, extreme_px_e9)
+        elif row.is_held:
             direction = self.direction_of(terms)
+            if terms.trigger == TriggerKind.TRAIL:  # not active: it waits for a gain
+                direction = Direction.UP if direction == Direction.DOWN else Direction.DOWN
             if self.stops.arm_stop(order, terms.instrument, terms.source, direction, terms.stop_px_e9) != 0:
                 raise ValueError(f"order {order} cannot be armed at {terms.stop_px_e9}")
+
+    def _arm_trail(self, order: int, terms: Terms, extreme_px_e9: int) -> None:
+        line = terms.instrument, terms.source, self.direction_of(terms)
+        tick_e9 = self.quotes.rows[terms.instrument].tick_e9
+        if self.stops.arm_trailing(order, *line, terms.trail_e9, bool(terms.trail_unit), tick_e9, extreme_px_e9) != 0:
+            raise ValueError(f"order {order} cannot trail by {terms.trail_e9} from {extreme_px_e9}")
+        if order not in self.trails:
+            self.trails.append(order)
+
+    def has_trail_room(self, terms: Terms) -> bool:
+        """Whether one more trail of this distance fits on its line."""
+        line = terms.instrument, terms.source, self.direction_of(terms)
+        tick_e9 = self.quotes.rows[terms.instrument].tick_e9
+        return self.stops.has_trail_room(line, (terms.trail_unit, terms.trail_e9, tick_e9))
 
     def _apply_world(self, kind: int, payload: bytes, wall_ns: int) -> None:
         if kind == rec.EPOCH_STARTED:
@@ -365,6 +424,9 @@ class State:
             order = int.from_bytes(payload, "little")
             self.suspects.pop(order, None)
             self._reserve_again(order)
+        elif kind == rec.TRAIL_MARK:
+            mark = rec.read(rec.TrailMarkBody, payload, 0)
+            self.stops.advance(mark.instrument, mark.source, mark.px_e9)
         elif kind == rec.BROKEN_EARLY:
             body = rec.read(rec.BrokenEarlyBody, payload, 0)
             self.orders.break_early(body.order, body.exec_id[: body.exec_size])
@@ -466,6 +528,11 @@ class State:
             chunk = positions[at + 8 : at + 8 + size]
             self._positions[row] = [int.from_bytes(chunk[k : k + 8], "little") for k in range(0, size // 8 * 8, 8)]
             at += 8 + size
+
+
+def trail_of(terms: Terms) -> tuple[int, int, int]:
+    """What a trailing stop must be armed anew for."""
+    return terms.trail_e9, terms.trail_unit, terms.stop_px_e9
 
 
 def _digits(value: int, count: int) -> bytes:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from gateway.core.ref import shares
 from gateway.core.ref.state import CROCKFORD, State
-from hotpath.enums import OrdStatus, OrdType, Pending, Side, Stp, Tif
+from hotpath.enums import OrdStatus, OrdType, Pending, Rank, Side, Stp, Tif
 from hotpath.ref.fixed import from_e9
 from hotpath.ref.orders import HELD, OrderRow
 from hotpath.ref.records import Terms
@@ -52,12 +53,15 @@ class Views:
         ]  # fmt: skip
         if row.broker_order_id:
             members.append(f'"broker_order_id":{_id_text(row.broker_order_id)}')
-        members.append(f'"order":{self._terms(row)}')
+        if row.told_stop_px_e9:
+            members.append(f'"stop_px":"{from_e9(row.told_stop_px_e9)}"')
+        members.append(f'"order":{self._terms(order, row)}')
         return ("{" + ",".join(members) + "}").encode()
 
-    def _terms(self, row: OrderRow) -> str:
+    def _terms(self, order: int, row: OrderRow) -> str:
         """The `order` block: the terms in full."""
-        t, texts = row.terms, self.state.orders.texts
+        t = row.terms
+        session, tag, signal, after, oco = self.state.texts_of(order)
         members = [
             f'"symbol":"{self.state.quotes.symbol_of(t.instrument)}"',
             f'"side":"{"buy" if t.side == Side.BUY else "sell"}"',
@@ -78,9 +82,13 @@ class Views:
             members.append(f'"max_queue_ms":{t.max_queue_ns // MS_NS}')
         members.append(f'"stp":"{"cancel_new" if t.stp == Stp.CANCEL_NEW else "allow"}"')
         members.append(f'"reduce_only":{"true" if t.reduce_only else "false"}')
-        for name, text in (("session", texts[row.session]), ("tag", texts[row.tag]), ("signal", texts[row.signal])):
+        for name, text in (("session", session), ("tag", tag), ("signal", signal)):
             if text:
                 members.append(f'"{name}":{_text(text)}')
+        if after:
+            members.append(f'"after":{{"cl_ord_id":{_text(after)},"on":"{"full" if t.when_full else "fill"}"}}')
+        if oco:
+            members.append(f'"oco":{_text(oco)}')
         members.append(f'"origin":"{"external" if t.origin else "api"}"')
         return "{" + ",".join(members) + "}"
 
@@ -93,14 +101,23 @@ class Views:
             "ord_status": row.ord_status, "stage": row.stage, "hold": row.hold, "pending": row.pending,
             "rev": row.rev, "ask_rev": row.ask_rev, "broker_rev": row.broker_rev, "side": terms.side,
             "ord_type": terms.ord_type, "tif": terms.tif, "order_qty_e9": terms.order_qty_e9, "px_e9": terms.px_e9,
-            "stop_px_e9": terms.stop_px_e9, "source": terms.source, "cum_qty_e9": row.cum_qty_e9,
+            "stop_px_e9": terms.stop_px_e9, "told_stop_px_e9": row.told_stop_px_e9,
+            "source": terms.source, "cum_qty_e9": row.cum_qty_e9,
             "leaves_qty_e9": row.leaves_qty_e9, "owed_qty_e9": row.owed_qty_e9, "was_sent": bool(row.was_sent),
             "avg_px_e9": row.average_px(), "reserved_qty_e9": row.reserved_qty_e9,
             "reduce_only": bool(terms.reduce_only), "triggered": bool(row.triggered), "expire_ns": terms.expire_ns,
             "max_queue_ns": terms.max_queue_ns, "live_ns": row.live_ns, "accepted_ns": row.accepted_ns,
             "fire_through": bool(terms.fire_through), "accepted_acct_seq": row.accepted_acct_seq,
-            "session": texts[row.session], "tag": texts[row.tag],
+            "session": texts[row.session], "tag": texts[row.tag], "is_child": terms.parent != 0,
         }  # fmt: skip
+
+    def is_tied(self, order: int) -> bool:
+        """Whether the order waits for another one or shares its quantity with others."""
+        return self.state.links.touches(order)
+
+    def rivals(self, order: int) -> list[int]:
+        """Orders of the other camp of its group that must end before it leaves."""
+        return shares.rivals(self.state, order)
 
     def is_protective(self, account: int, cl_ord_id: bytes) -> bool:
         """Whether the account has an order of this name that is bound to reduce."""
@@ -112,6 +129,22 @@ class Views:
         row = self.state.orders.rows[order]
         return row.ord_status, row.stage, row.pending
 
+    def rank(self, order: int) -> int:
+        """For what its next message leaves: a Rank. A replace counts by the larger of the terms in force and those
+        asked."""
+        row = self.state.orders.rows[order]
+        if row.pending == Pending.PENDING_CANCEL:
+            return Rank.CANCELS
+        qty_e9, is_smaller = row.terms.order_qty_e9, False
+        if row.pending == Pending.PENDING_REPLACE:
+            is_smaller = row.ask_qty_e9 < qty_e9
+            qty_e9 = max(qty_e9, row.ask_qty_e9)
+        pair = self.state.gate.pairs.get((row.account, row.terms.instrument))
+        is_covered = pair is not None and qty_e9 - row.cum_qty_e9 <= -pair.signed_pos(row.terms.side)
+        if row.terms.reduce_only or (row.triggered and is_covered):
+            return Rank.EXITS
+        return Rank.REDUCTIONS if is_smaller or is_covered else Rank.ENTRIES
+
     def is_unfinished(self, order: int) -> bool:
         """Whether its broker should say more of an order soon: fills that it counts and has not told, or the end of one
         that works there and was to be done at once."""
@@ -122,9 +155,14 @@ class Views:
         return is_at_once and row.ord_status in (OrdStatus.NEW, OrdStatus.PARTIALLY_FILLED)
 
     def accepted(self, order: int) -> tuple[int, int]:
-        """(account, number of its `accepted` event there) of an order."""
+        """(account, number of the event there that lets it out): of its `accepted`, or of what its parent brought."""
+        row = self._row(order)
+        return row.account, self.state.links.grown.get(order, row.accepted_acct_seq)
+
+    def fired(self, order: int) -> tuple[int, int]:
+        """(account, number of its `triggered` event there) of an order; 0 when nothing has fired it."""
         row = self.state.orders.rows[order]
-        return row.account, row.accepted_acct_seq
+        return row.account, row.fired_acct_seq
 
     def terms_since(self, order: int) -> tuple[int, int]:
         """(account, number of the event there that brought the last revision asked for) of an order; 0 without one."""
@@ -181,12 +219,17 @@ class Views:
         """instrument row -> number of orders that rest here for a trigger."""
         return {row: self.state.held[row] for row in range(self.state.quotes.count) if self.state.held[row]}
 
-    def resting(self, instruments: set[int]) -> dict[tuple[int, int], bytes]:
+    def resting(self, instruments: dict[int, int]) -> dict[tuple[int, int], bytes]:
         """(account, instrument) -> names of its orders that rest there for a trigger, joined by commas; empty when they
-        do not fit one record: all of that instrument."""
+        do not fit one record: all of that instrument.
+
+        instruments: row -> age of its data (ns); orders that fire on data of that age are left out.
+        """
         found: dict[tuple[int, int], list[bytes]] = {}
         for _, row in self._open():
-            if row.is_held and row.terms.instrument in instruments:
+            age_ns = instruments.get(row.terms.instrument, 0)
+            limit_ns = self.state.quotes.rows[row.terms.instrument].max_age_ns
+            if row.is_held and age_ns > min(limit_ns, row.terms.max_age_ns or limit_ns):
                 found.setdefault((row.account, row.terms.instrument), []).append(row.cl_ord_id)
         texts = {key: b",".join(names) for key, names in found.items()}
         return {key: text if len(text) <= GUARD_ORDERS_MAX else b"" for key, text in texts.items()}
@@ -265,11 +308,20 @@ def _id_text(text: bytes) -> str:
 
 
 def _trigger(t: Terms) -> str:
-    members = [
-        f'"kind":"{TRIGGERS[t.trigger]}"', f'"stop_px":"{from_e9(t.stop_px_e9)}"',
-        f'"source":"{SOURCE_NAMES[t.source]}"', f'"if_through":"{"fire" if t.fire_through else "reject"}"',
-        f'"on_missed":"{"rearm" if t.rearm_missed else "fire"}"',
-    ]  # fmt: skip
+    members = [f'"kind":"{TRIGGERS[t.trigger]}"']
+    if t.stop_px_e9:
+        members.append(f'"stop_px":"{from_e9(t.stop_px_e9)}"')
+    members.append(f'"source":"{SOURCE_NAMES[t.source]}"')
+    if t.trail_e9:
+        members.append(f'"trail":{{"{"bps" if t.trail_unit else "amount"}":"{from_e9(t.trail_e9)}"}}')
+    if t.has_limit_offset:
+        members.append(f'"limit_offset":"{from_e9(t.limit_offset_e9)}"')
+    members.append(f'"if_through":"{"fire" if t.fire_through else "reject"}"')
+    members.append(f'"on_missed":"{"rearm" if t.rearm_missed else "fire"}"')
+    if t.confirm_ticks:
+        members.append(f'"confirm":{{"ticks":{t.confirm_ticks}}}')
+    elif t.confirm_ns:
+        members.append(f'"confirm":{{"ms":{t.confirm_ns // MS_NS}}}')
     if t.max_age_ns:
         members.append(f'"max_age_ms":{t.max_age_ns // MS_NS}')
     members.append('"placement":"gateway"')

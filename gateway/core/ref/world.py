@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway.core.ref import shares
 from gateway.core.ref.state import State
 from hotpath.enums import HaltScope
 from hotpath.ref import records as rec
@@ -39,6 +40,10 @@ class World:
     def clear(self, order: int, wall_ns: int) -> int:
         """The broker said where a suspect is, or proved that it has not got it."""
         return self._emit(rec.CLEARED, order.to_bytes(8, "little"), wall_ns)
+
+    def heal(self, wall_ns: int) -> None:
+        """Make up for what a crash cut off between a record and what it means for tied orders."""
+        shares.heal(self.state, wall_ns)
 
     def open_account(self, name: bytes, group: int, cash_e4: int, wall_ns: int) -> int:
         """A new account; returns its row."""

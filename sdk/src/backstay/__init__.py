@@ -32,7 +32,7 @@ from backstay._wire.events import (
     Trailed,
     Triggered,
 )
-from backstay._wire.notices import Headroom, OrderState, Position, Res
+from backstay._wire.notices import Explained, Headroom, OrderState, Position, Res, Step
 from backstay._wire.requests import CancelItem, PlaceItem, ReplaceItem
 from backstay.credentials import Ed25519Secret, HmacSecret, load_secret
 from backstay.errors import Refused, Unanswered
@@ -56,6 +56,7 @@ __all__ = [
     "EventStream",
     "Evidence",
     "Expired",
+    "Explained",
     "Gateway",
     "Guarded",
     "Halted",
@@ -85,6 +86,7 @@ __all__ = [
     "Res",
     "Restated",
     "Sent",
+    "Step",
     "Stop",
     "Touch",
     "Trade",

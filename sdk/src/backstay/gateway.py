@@ -15,6 +15,7 @@ from backstay._wire import requests as wire
 from backstay._wire.events import AllCanceled, Event, OrderEvent
 from backstay._wire.notices import (
     Err,
+    Explained,
     Goaway,
     Headroom,
     Heartbeat,
@@ -38,6 +39,7 @@ from backstay.order import Order
 from backstay.socket_link import SocketLink, Tap, Unknown, open_socket
 from backstay.stream import QUEUE_MAX, EventStream
 from backstay.terms import Side, Terms, wire_members
+from backstay.triggers import Stop, Trail
 
 BACKOFF_FIRST_S = 0.1
 BACKOFF_MAX_S = 30.0
@@ -207,6 +209,54 @@ class Gateway:
         names = [item.cl_ord_id for item in items if isinstance(item, wire.PlaceItem)]
         return [self.order(name) for name in names]
 
+    async def bracket(
+        self,
+        side: Side,
+        symbol: str,
+        qty: Number,
+        *,
+        take_profit: Number | Sequence[tuple[Number, Number]],
+        stop: Stop | Trail,
+        timeout: float | None = None,
+        **terms: Unpack[Terms],
+    ) -> list[Order]:
+        """An entry, its target (or several, as (quantity, price) pairs) and its stop, in one journal record.
+
+        The exits live with the entry's fills and share one quantity; they stay until they are done (``gtc``). Returns
+        the entry, the targets and the stop, in this order.
+
+        >>> async with Gateway(url, key=key, secret=secret, account=account, session="docs") as gw:
+        ...     entry, target, stop = await gw.bracket("buy", symbol, 2, px=low_px, take_profit=9_000, stop=Stop(1))
+        ...     status = stop.ord_status
+        ...     _ = await gw.cancel_all(symbol=symbol)
+        >>> status
+        'held'
+        """
+        entry = self.new(side, symbol, qty, **terms)
+        back: Side = "sell" if side == "buy" else "buy"
+        parts = (
+            take_profit
+            if isinstance(take_profit, Sequence) and not isinstance(take_profit, str)
+            else [(qty, take_profit)]
+        )
+        after, oco = entry.cl_ord_id, self._names()
+        targets = [self.new(back, symbol, part, px=px, after=after, oco=oco, tif="gtc") for part, px in parts]
+        guard = self.new(back, symbol, qty, trigger=stop, after=after, oco=oco, tif="gtc")
+        return await self.batch([entry, *targets, guard], timeout=timeout)
+
+    async def oco(self, items: Sequence[wire.PlaceItem], *, timeout: float | None = None) -> list[Order]:
+        """Orders of one symbol that share one quantity (targets against stops), in one journal record.
+
+        >>> async with Gateway(url, key=key, secret=secret, account=account, session="docs") as gw:
+        ...     down = gw.new("sell", symbol, 1, trigger=Stop(low_px))
+        ...     orders = await gw.oco([gw.new("buy", symbol, 1, trigger=Stop(9_000)), down])
+        ...     _ = await gw.cancel_all(symbol=symbol)
+        >>> len(orders)
+        2
+        """
+        name = self._names()
+        return await self.batch([msgspec.structs.replace(item, oco=name) for item in items], timeout=timeout)
+
     async def cancel_all(
         self,
         *,
@@ -248,6 +298,13 @@ class Gateway:
         """A question about the state at the head: ``cl_ord_id``, ``symbol``, ``ord_status``, ``tag`` filter it."""
         answer: Res = await self.ask(wire.Get, {"what": what, **filters}, timeout)
         return answer
+
+    async def explain(self, cl_ord_id: str, *, timeout: float | None = None) -> Explained:
+        """What became of an order and why: the tick that fired it, the checks, its way to the broker and back."""
+        answer = await self.query("explain", timeout=timeout, cl_ord_id=cl_ord_id)
+        if answer.explain is None:
+            raise Refused("UNSUPPORTED", "fix", "this gateway explains no orders", {})
+        return answer.explain
 
     # -- the local book -----------------------------------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ from backstay import order as _order
 from backstay import stream as _stream
 from backstay._wire import requests as wire
 from backstay._wire.events import AllCanceled
-from backstay._wire.notices import Headroom, OrderState, Position, Res
+from backstay._wire.notices import Explained, Headroom, OrderState, Position, Res
 from backstay.clock import Clock
 from backstay.credentials import Secret
 from backstay.decimals import Number
@@ -33,7 +33,7 @@ from backstay.loop_thread import LoopThread
 from backstay.socket_link import Tap
 from backstay.stream import QUEUE_MAX, StreamItem
 from backstay.terms import Side, Terms, Tif
-from backstay.triggers import Trigger
+from backstay.triggers import Stop, Trail, Trigger
 
 
 class EventStream:
@@ -226,6 +226,33 @@ class Gateway:
         """All or nothing: up to 100 items in one journal record. Returns the orders that its ``new`` items placed."""
         return [Order(self._loop, order) for order in self._loop.run(self._inner.batch(items, timeout=timeout))]
 
+    def bracket(
+        self,
+        side: Side,
+        symbol: str,
+        qty: Number,
+        *,
+        take_profit: Number | Sequence[tuple[Number, Number]],
+        stop: Stop | Trail,
+        timeout: float | None = None,
+        **terms: Unpack[Terms],
+    ) -> list[Order]:
+        """An entry, its target (or several, as (quantity, price) pairs) and its stop, in one journal record.
+
+        The exits live with the entry's fills and share one quantity; they stay until they are done (``gtc``). Returns
+        the entry, the targets and the stop, in this order.
+        """
+        return [
+            Order(self._loop, order)
+            for order in self._loop.run(
+                self._inner.bracket(side, symbol, qty, take_profit=take_profit, stop=stop, timeout=timeout, **terms)
+            )
+        ]
+
+    def oco(self, items: Sequence[wire.PlaceItem], *, timeout: float | None = None) -> list[Order]:
+        """Orders of one symbol that share one quantity (targets against stops), in one journal record."""
+        return [Order(self._loop, order) for order in self._loop.run(self._inner.oco(items, timeout=timeout))]
+
     def cancel_all(
         self,
         *,
@@ -259,6 +286,10 @@ class Gateway:
     ) -> Res:
         """A question about the state at the head: ``cl_ord_id``, ``symbol``, ``ord_status``, ``tag`` filter it."""
         return self._loop.run(self._inner.query(what, timeout=timeout, **filters))
+
+    def explain(self, cl_ord_id: str, *, timeout: float | None = None) -> Explained:
+        """What became of an order and why: the tick that fired it, the checks, its way to the broker and back."""
+        return self._loop.run(self._inner.explain(cl_ord_id, timeout=timeout))
 
     @property
     def account(self) -> str:

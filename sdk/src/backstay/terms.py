@@ -24,7 +24,7 @@ class Terms(TypedDict, total=False):
     collar_bps: Number
     stp: Literal["cancel_new", "cancel_old", "cancel_both", "decrement", "allow"]
     max_queue_ms: int
-    after: str
+    after: str | tuple[str, Literal["fill", "full"]]
     oco: str
     tag: str
     confirm: list[str]
@@ -33,6 +33,11 @@ class Terms(TypedDict, total=False):
 
 
 _DECIMALS = frozenset(("px", "display_qty", "collar_bps"))
+
+
+def _after(after: str | tuple[str, Literal["fill", "full"]]) -> wire.After:
+    """The order to wait for by name, and whether its first fill is enough (`fill`, as by default)."""
+    return wire.After(cl_ord_id=after) if isinstance(after, str) else wire.After(cl_ord_id=after[0], on=after[1])
 
 
 def wire_members(side: Side, symbol: str, qty: Number, terms: Terms) -> dict[str, Any]:
@@ -49,7 +54,7 @@ def wire_members(side: Side, symbol: str, qty: Number, terms: Terms) -> dict[str
         elif name == "trigger":
             members[name] = terms["trigger"].to_wire()
         elif name == "after":
-            members[name] = wire.After(cl_ord_id=terms["after"])
+            members[name] = _after(terms["after"])
         elif name not in Terms.__annotations__:
             raise TypeError(f"an order has no term {name!r}")
         else:

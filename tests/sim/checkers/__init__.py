@@ -21,12 +21,16 @@ from tests.sim.checkers import (
     names,
     once,
     outboxes,
+    pace,
     positions,
     privacy,
     quotes,
     sequence,
+    sighted,
     stops,
     streams,
+    ties,
+    trails,
     transitions,
     truth,
 )
@@ -39,12 +43,13 @@ if TYPE_CHECKING:
     from tests.sim.world import World
 
 CHECKERS = (
-    acknowledged.Acknowledged, stops.Stops, once.Once, truth.Truth, fills.Fills, positions.Positions,
+    acknowledged.Acknowledged, stops.Stops, trails.Trails, once.Once, truth.Truth, fills.Fills, positions.Positions,
     transitions.Transitions, sequence.Sequence, exposure.Exposure, kill.Kill, quotes.Quotes, streams.Streams,
-    outboxes.Outboxes, bounds.Bounds, privacy.Privacy, causes.Causes, liveness.Liveness, names.Names,
+    outboxes.Outboxes, pace.Pace, bounds.Bounds, privacy.Privacy, causes.Causes, liveness.Liveness, names.Names,
+    ties.Ties, sighted.Sighted,
 )  # fmt: skip
 # In the order in which what happened is told: the broker's side first, the clients' last.
-LISTS = ("lives", "reached", "facts", "acts", "ticks", "asked", "heard", "links")
+LISTS = ("lives", "left", "reached", "facts", "acts", "ticks", "asked", "heard", "links")
 
 
 class Judge:

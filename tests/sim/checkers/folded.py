@@ -15,14 +15,16 @@ from hotpath.records import Kind
 from tests.sim.history import Record
 
 EVENT = struct.Struct("<QIIqqqIBBBBBBB37s")  # OrderEvent, 88 bytes
-TERMS = struct.Struct("<qqqqqqqIIBBBBBBBBBB6x")  # Terms, 80 bytes
+TERMS = struct.Struct("<15q5I15B5x")  # Terms, 160 bytes
 TRADE = struct.Struct("<qqqqqqBB6x48s")
 BROKEN = struct.Struct("<qqqqqB7x48s")
-TRIGGERED = struct.Struct("<qqqqqqqqqqQBB")
+TRIGGERED = struct.Struct("<12qQ6qBB")
+TRAILED = struct.Struct("<2qB")
+TICKS_AT = 160  # of TriggeredBody: how many updates confirmed it
 HALT = struct.Struct("<QIIBBHHB")
 ACCOUNT = struct.Struct("<qIIIHH")
 INSTRUMENT = struct.Struct("<qqqqqIBB2x")
-STOP_KIND, SELL = 1, 2
+TOUCH_KIND, SELL = 2, 2
 FLAT_STATE = (0, 0, 0, 0, 0)
 
 
@@ -44,11 +46,23 @@ class Folded:
     expire_ns: int
     accepted_ns: int  # true time
     accepted_wall_ns: int  # by the gateway's clock
+    parent: int  # row of the order that it waits for, -1: none
+    group: int  # row of the first of those that it shares with, -1: none
     state: tuple[int, int, int, int, int]  # status, stage, hold, pending, reason
     cum_qty_e9: int = 0
     leaves_qty_e9: int = 0
     rev: int = 1
+    released_ns: int = 0  # true time of its last release by its parent
+    whole_qty_e9: int = 0  # what its client asked for
     triggered: int = 0
+    max_age_ns: int = 0  # a limit of its own, 0 = the instrument's
+    trail_e9: int = 0  # distance of a trailing stop, by trail_unit
+    trail_unit: int = 0  # 0 amount, 1 basis points
+    is_trailing: bool = False  # its activation price was reached, or it has none
+    had_other_trail: bool = False
+    confirm_ns: int = 0
+    confirm_ticks: int = 0
+    is_rearmed: bool = False  # what was missed does not fire it
     fills: dict[str, int] = field(default_factory=dict)  # exec_id -> quantity, 0 when it was broken since
 
     @property
@@ -58,7 +72,7 @@ class Folded:
     @property
     def fires_down(self) -> bool:
         """Which way the price must go: a sell stop and a buy touch fire downwards."""
-        return (self.trigger == STOP_KIND) == (self.side == SELL)
+        return (self.trigger != TOUCH_KIND) == (self.side == SELL)
 
 
 class Change(NamedTuple):
@@ -84,6 +98,7 @@ class Journal:
         self.orders: dict[int, Folded] = {}
         self.accounts: list[str] = []
         self.symbols: list[str] = []
+        self.ticks_e9: list[int] = []  # by instrument
         self.heads: dict[int, int] = {}  # last event of each account
         self.events: dict[tuple[int, int], int] = {}  # (account, number of the event) -> record
         self.names: dict[tuple[int, str], Folded] = {}
@@ -119,6 +134,7 @@ class Journal:
             self.accounts.append(data[ACCOUNT.size : ACCOUNT.size + size].decode())
         elif kind == Kind.INSTRUMENT_LISTED:
             size = INSTRUMENT.unpack_from(data)[7]
+            self.ticks_e9.append(INSTRUMENT.unpack_from(data)[0])
             self.symbols.append(data[INSTRUMENT.size : INSTRUMENT.size + size].decode())
         elif kind == Kind.HALT_CHANGED:
             _, scope, index, _, effective, *_ = HALT.unpack_from(data)
@@ -132,18 +148,24 @@ class Journal:
         if kind == Kind.ACCEPTED:
             terms = TERMS.unpack_from(data, EVENT.size)
             self.orders[row] = Folded(
-                row, account, name[:size].decode(), terms[7], terms[9], terms[0], terms[1], terms[2], terms[14],
-                terms[13], terms[16], terms[4], record.at_ns, record.wall_ns, FLAT_STATE,
+                row, account, name[:size].decode(), terms[18], terms[20], terms[0], terms[1], terms[2], terms[25],
+                terms[24], terms[27], terms[4], record.at_ns, record.wall_ns, terms[16] - 1,
+                terms[17] - 1, FLAT_STATE,
+                max_age_ns=terms[6], trail_e9=terms[7], trail_unit=terms[30],
+                is_trailing=terms[7] > 0 and terms[2] == 0,
             )  # fmt: skip
+            made = self.orders[row]
+            made.confirm_ns, made.confirm_ticks, made.is_rearmed = terms[13], terms[15], bool(terms[29])
+            made.whole_qty_e9 = terms[14]
             self.names[account, self.orders[row].name] = self.orders[row]
         order = self.orders[row]
         before, before_cum = order.state, order.cum_qty_e9
-        exec_id, is_repeat = self._body(order, kind, data)
+        exec_id, is_repeat = self._body(order, kind, data, record.at_ns)
         order.state = (status, stage, hold, pending, reason)
         order.cum_qty_e9, order.leaves_qty_e9, order.rev = cum, leaves, rev
         return Change(record, order, before, before_cum, exec_id, is_repeat, bool(late))
 
-    def _body(self, order: Folded, kind: int, data: bytes) -> tuple[str, bool]:
+    def _body(self, order: Folded, kind: int, data: bytes, at_ns: int) -> tuple[str, bool]:
         """What is special to the kind; (execution, whether the order had it before)."""
         if kind == Kind.TRADE:
             qty_e9, _, _, _, _, _, size, _, raw = TRADE.unpack_from(data, EVENT.size)
@@ -160,6 +182,14 @@ class Journal:
         if kind == Kind.REPLACED:
             terms = TERMS.unpack_from(data, EVENT.size)
             order.qty_e9, order.px_e9, order.stop_px_e9, order.expire_ns = terms[0], terms[1], terms[2], terms[4]
+            order.whole_qty_e9 = terms[14]
+            order.had_other_trail |= (order.trail_e9, order.trail_unit) != (terms[7], terms[30])
+            order.trail_e9, order.trail_unit = terms[7], terms[30]
+        elif kind == Kind.TRAILED:
+            order.is_trailing = True
+        elif kind == Kind.RELEASED:
+            order.released_ns = at_ns
+            order.qty_e9 = int.from_bytes(data[EVENT.size : EVENT.size + 8], "little") or order.qty_e9
         elif kind == Kind.TRIGGERED:
             order.triggered += 1
             order.qty_e9 = TRIGGERED.unpack_from(data, EVENT.size)[8]

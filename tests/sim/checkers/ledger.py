@@ -56,6 +56,12 @@ class Ledger:
         self.by_row.setdefault(row, []).append(order)
         return order
 
+    def _turned_away(self, order: VenueOrder) -> None:
+        """At the door: the venue has no such order, and its id is as good as before."""
+        if order.status == "asked":
+            del self.orders[order.id]
+            self.by_row[order.row].remove(order)
+
     def fact(self, item: Fact) -> VenueOrder | None:
         """What the venue made of it."""
         fact: Any = item.message
@@ -82,6 +88,8 @@ class Ledger:
             self.busted_qty_e9[order.sym] = self.busted_qty_e9.get(order.sym, 0) + qty_e9
         elif type(fact) is m.Canceled or type(fact) is m.Expired:
             order.status = "canceled" if type(fact) is m.Canceled else "expired"
+        elif type(fact) is m.Rejected and fact.reason == "throttled":
+            self._turned_away(order)
         elif type(fact) is m.Rejected and order.status == "asked":
             order.status = "rejected"
         return order

@@ -22,7 +22,9 @@ TABLE: dict[int, tuple[tuple[OrdStatus, ...], tuple[OrdStatus, ...]]] = {
     Kind.SENT_EV: ((S.PENDING_NEW,), (S.PENDING_NEW,)),
     Kind.NEW_EV: ((S.PENDING_NEW,), (S.NEW, S.PARTIALLY_FILLED)),
     Kind.TRADE: ((*AT_BROKER, *DONE), (S.PARTIALLY_FILLED, *DONE)),
+    Kind.TRAILED: ((S.HELD,), (S.HELD,)),
     Kind.TRIGGERED: ((S.HELD,), (S.PENDING_NEW,)),
+    Kind.RELEASED: ((S.HELD,), (S.HELD, S.PENDING_NEW)),
     Kind.PENDING_REPLACE_EV: (AT_BROKER, AT_BROKER),
     Kind.REPLACED: (OPEN, OPEN),
     Kind.REPLACE_REJECTED: (AT_BROKER, AT_BROKER),
@@ -36,7 +38,8 @@ TABLE: dict[int, tuple[tuple[OrdStatus, ...], tuple[OrdStatus, ...]]] = {
     Kind.RESTATED: ((*OPEN, *DONE), (*AT_BROKER, *DONE)),
     Kind.TRADE_CANCELED: ((*AT_BROKER, *DONE), (S.NEW, S.PARTIALLY_FILLED, *DONE)),
 }
-STAGES = {Kind.SENT_EV: Stage.QUEUED, Kind.REQUEUED: Stage.IN_DOUBT}  # the stage that it must come from
+# The stages that it may come from.
+STAGES = {Kind.SENT_EV: (Stage.QUEUED,), Kind.REQUEUED: (Stage.SENT, Stage.IN_DOUBT)}
 
 
 class Transitions:
@@ -55,7 +58,7 @@ class Transitions:
         allowed = TABLE.get(kind)
         if allowed is None or before not in allowed[0] or after not in allowed[1]:
             raise Broken("I6", f"{order.name}: record {kind} took it from status {before} to {after}")
-        if kind in STAGES and change.before[1] != STAGES[Kind(kind)]:
+        if kind in STAGES and change.before[1] not in STAGES[Kind(kind)]:
             raise Broken("I6", f"{order.name}: record {kind} at stage {change.before[1]}")
         if order.cum_qty_e9 < change.before_cum_qty_e9 and kind != Kind.TRADE_CANCELED:
             raise Broken("I6", f"{order.name}: record {kind} took fills back")

@@ -11,6 +11,7 @@ from backstay._wire.requests import After, Confirm
 from backstay._wire.values import (
     Account,
     CancelReason,
+    ChangeReason,
     ClOrdId,
     Code,
     Corp,
@@ -249,9 +250,10 @@ class Trailed(OrderEvent, frozen=True, kw_only=True, tag="trailed"):
 
 
 class PendingReplace(OrderEvent, frozen=True, kw_only=True, tag="pending_replace"):
-    """Revision ``ask_rev`` is asked for."""
+    """Revision ``ask_rev`` is asked for; with a ``reason`` the gateway asks, not a client."""
 
     ask_rev: Rev
+    reason: ChangeReason | None = None
 
 
 class Replaced(OrderEvent, frozen=True, kw_only=True, tag="replaced"):
@@ -259,6 +261,7 @@ class Replaced(OrderEvent, frozen=True, kw_only=True, tag="replaced"):
 
     ask_rev: Rev
     order: Terms
+    reason: ChangeReason | None = None
     how: ReplaceHow | None = None
     priority_kept: bool | None = None
 

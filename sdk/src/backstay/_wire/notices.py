@@ -6,7 +6,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from backstay._wire.events import Block, Terms
+from backstay._wire.events import Block, Evidence, Terms
 from backstay._wire.values import (
     Account,
     ClOrdId,
@@ -57,6 +57,7 @@ class OrderState(Block, frozen=True, kw_only=True):
     ask_rev: Rev | None = None
     seq: Seq | None = None
     ts_ns: Ns | None = None
+    stop_px: DecOut | None = None  # where a trailing stop stands, as the last `trailed` said
     broker_cl_ord_id: str | None = None
     broker_order_id: str | None = None
 
@@ -172,6 +173,33 @@ class Headroom(Block, frozen=True, kw_only=True):
     room: DecOut | None = None
 
 
+class Step(Block, frozen=True, kw_only=True):
+    """One step of an order's way: the event that says it, in one sentence."""
+
+    seq: Seq
+    ts_ns: Ns
+    step: str
+    text: str
+    detail: Detail | None = None
+
+
+class Explained(Block, frozen=True, kw_only=True):
+    """What became of an order and why, from its events in the journal; not ``is_whole``: there may be more of them."""
+
+    account: Account
+    cl_ord_id: ClOrdId
+    order_id: str
+    ord_status: OrdStatus
+    cum_qty: DecOut
+    leaves_qty: DecOut
+    is_whole: bool
+    chain: list[Step]
+    evidence: Evidence | None = None
+    gap_bps: DecOut | None = None
+    missed: bool | None = None
+    since_tick_ns: dict[str, Int53] | None = None
+
+
 class Notice(
     Struct,
     frozen=True,
@@ -283,7 +311,7 @@ class Res(Notice, frozen=True, kw_only=True, tag="res"):
     positions: list[Position] | None = None
     instrument: Instrument | None = None
     limits: list[Headroom] | None = None
-    explain: list[Detail] | None = None
+    explain: Explained | None = None
     cursor: str | None = None
 
 

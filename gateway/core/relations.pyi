@@ -1,0 +1,1 @@
+"""Types of gateway.core.relations: it has nothing for Python."""

@@ -1,0 +1,4 @@
+"""Types of hotpath.feeds."""
+
+FEEDS_MAX: int
+NO_FEED: int
