@@ -57,7 +57,7 @@ class Egress:
         self.in_line: dict[int, Rank] = {}  # order -> its line
         self._ends: list[tuple[int, int]] = []  # heap of (wall, order): entries that may not wait for ever
         self.held: dict[int, int] = {}  # order -> since when: a doubt or a kill switch keeps it out of line
-        self._is_waking = False
+        self._wake_ns = 0  # when the line is to be looked at for tokens, monotonic; 0: not at all
         self.refusals = 0  # messages that the broker refused for their rate
 
     # --- what may leave now ------------------------------------------------------------------------------------------
@@ -93,14 +93,17 @@ class Egress:
         bucket = self._bucket
         if bucket is None or bucket.has(1, spare=self._spare[rank]):
             return True
-        if not self._is_waking:
-            self._is_waking = True
-            self._engine.later(max(TICK_NS, bucket.wait_ns(spare=self._spare[rank])), self._wake)
+        delay_ns = max(TICK_NS, bucket.wait_ns(spare=self._spare[rank]))
+        due_ns = self._engine.clock.mono_ns() + delay_ns
+        if not self._wake_ns or due_ns < self._wake_ns:  # an exit needs less than what waits for the whole reserve
+            self._wake_ns = due_ns
+            self._engine.later(delay_ns, lambda: self._wake(due_ns))
         return False
 
-    def _wake(self) -> None:
-        self._is_waking = False
-        self._on_tokens()
+    def _wake(self, due_ns: int) -> None:
+        if self._wake_ns == due_ns:  # else an earlier one has come, and whoever still waits has set another
+            self._wake_ns = 0
+            self._on_tokens()
 
     # --- the lines ---------------------------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from gateway.clock import Clock
 from gateway.core import COMPILED, Core
 from gateway.core.recorder import Op
 from gateway.core.state import State
+from gateway.explain import Readers
 from gateway.flatten import Flatten
 from gateway.guard import CHECK_NS, Guard
 from gateway.halts import Halts
@@ -102,6 +103,7 @@ class Engine:
         self.stop_cause = ""
         self.expiries: list[tuple[int, int]] = []  # heap of (wall, order) of what the gateway itself must end
         self.stages = Stages()
+        self.explaining = Readers(soon)
         self.turn = core.turn(
             state, self.fanout, journal, mono_ns=clock.mono_ns, wall_ns=clock.wall_ns, times=self.stages.durable,
             is_durable=is_durable and not (PLANTED and is_on("acknowledge_before_durable")), act=self.router.run,

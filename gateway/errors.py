@@ -18,6 +18,14 @@ class ConfigError(GatewayError):
         super().__init__("\n".join(self.problems))
 
 
+class StateTorn(SystemExit):
+    """A record did not fit the state, which may be half changed: the process ends, whatever it was about.
+
+    No Exception: nothing on its way may catch it and go on. A start from the journal, which never got that record, is
+    sound.
+    """
+
+
 class CannotStart(GatewayError):
     """The machine refused what a process needs before it serves anyone: a port, a folder, a file."""
 

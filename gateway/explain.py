@@ -7,6 +7,7 @@ and a folder of segments that no gateway runs on.
 from __future__ import annotations
 
 import struct
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ import msgspec
 
 from gateway.contracts.events import Evidence
 from gateway.contracts.notices import Explained, Step
+from gateway.plants import reach
 from hotpath.records import Kind, release_check
 from risk.catalogue import explain as explain_decision
 
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
 
 EVENT = struct.Struct("<28xH10x12xI")  # of a framed order event: record kind, order row
 ORDER_KINDS = range(Kind.ACCEPTED, Kind.CANCEL_ALL_EV)
-TURN_EVENTS = 256  # read from the journal in one turn
+TURN_EVENTS = 32  # read from the journal in one turn
+READERS_MAX = 8  # explanations under way: who asks for one more is told to ask again
 SCAN_MAX = 100_000  # events of the account looked through for those of one order
 STEPS_MAX = 1_000
 DONE = ("filled", "canceled", "expired", "rejected")
@@ -67,11 +70,6 @@ class Trace:
             self._left -= 1
         return len(self.told) >= STEPS_MAX
 
-    def parts(self) -> Iterator[None]:
-        """Reads all of it; whoever goes through this may let the loop go on in between. Raises as `step`."""
-        while not self.step():
-            yield
-
     def _is_told(self) -> bool:
         """Whether the order is done, and the last event that was read says all that is true of it."""
         if not self.told or self._last["ord_status"] not in DONE:
@@ -82,6 +80,40 @@ class Trace:
     def explained(self) -> Explained:
         """What was read, told."""
         return explained(self.told, is_whole=self.is_whole and len(self.told) < STEPS_MAX)
+
+
+class Readers:
+    """Traces that are being read: one part of one of them in a turn of the loop, whoever asked, however many."""
+
+    def __init__(self, soon: Callable[[Callable[[], None]], object]) -> None:
+        """soon: the loop's next turn."""
+        self.soon = soon
+        self.waiting: deque[tuple[Trace, Callable[[OSError | None], None]]] = deque()
+
+    def read(self, trace: Trace, done: Callable[[OSError | None], None]) -> bool:
+        """Read all of it, then call `done` with what went wrong; False, and nothing done, when too many wait."""
+        if len(self.waiting) >= READERS_MAX:
+            reach("explain.too_many")
+            return False
+        self.waiting.append((trace, done))
+        if len(self.waiting) == 1:
+            self.soon(self._step)
+        return True
+
+    def _step(self) -> None:
+        trace, done = self.waiting[0]
+        error = None
+        try:
+            is_read = trace.step()
+        except OSError as failure:
+            is_read, error = True, failure
+        self.waiting.popleft()
+        if not is_read:
+            self.waiting.append((trace, done))
+        if self.waiting:
+            self.soon(self._step)
+        if is_read:
+            done(error)
 
 
 def is_of(frame: bytes, order: int) -> bool:

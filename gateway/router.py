@@ -33,6 +33,7 @@ from gateway.core.recorder import Op
 from gateway.egress import Egress, Turn, wait_ns
 from gateway.overrate import OverRate
 from gateway.plants import PLANTED, is_on, reach, renamed, sometimes, under_new_ids
+from gateway.revisions import Revisions
 from gateway.siblings import Siblings
 from gateway.unheard import Unheard
 from hotpath.enums import OrdStatus, Pending, Rank, Reason, Stage
@@ -76,6 +77,7 @@ class Router:
         self.suspects: Mapping[int, None] = engine.state.suspects  # asked about first; records alone change it
         self.unheard = Unheard(engine, answer_ns)
         self.siblings = Siblings(engine, oco_wait_ns)
+        self.revisions = Revisions(self)
         self.deadlines: deque[tuple[int, int]] = deque()  # (monotonic, order) in the order of sending
         self.answered: dict[int, int] = {}  # order -> when the broker gave its newest answer, its clock
         self.disputed: dict[int, int] = {}  # done here, worked there: order -> when the broker said so, its clock
@@ -101,7 +103,7 @@ class Router:
             if op == Op.OP_CANCEL:
                 self._cancel(order)
             else:
-                self._replace(order)
+                self.revisions.leave(order)
         self.submit(run)
         if self.in_line and self.is_open:
             self.drain()
@@ -195,23 +197,9 @@ class Router:
     def _send_cancel(self, order: int) -> Turn:
         mono = self.engine.clock.mono_ns()
         is_sent = self.adapter.cancel(self.engine.reports.ticket(order, mono))
-        return Turn.GONE if self._has_left(is_sent, order, mono) else Turn.BLOCKED
+        return Turn.GONE if self.has_left(is_sent, order, mono) else Turn.BLOCKED
 
-    def _replace(self, order: int) -> None:
-        status, _, pending = self.engine.views.status(order)
-        if status >= OrdStatus.FILLED or pending != Pending.PENDING_REPLACE:
-            return
-        if not self.is_open or not self.egress.may_pass(1) or self._send_replace(order) is not Turn.GONE:
-            self.egress.put(order)
-
-    def _send_replace(self, order: int) -> Turn:
-        mono = self.engine.clock.mono_ns()
-        if self.engine.intake.is_killed(order, mono):
-            return Turn.HELD
-        is_sent = self.adapter.replace(self.engine.reports.ticket(order, mono, replace=True))
-        return Turn.GONE if self._has_left(is_sent, order, mono) else Turn.BLOCKED
-
-    def _has_left(self, is_sent: bool, order: int, mono_ns: int) -> bool:
+    def has_left(self, is_sent: bool, order: int, mono_ns: int) -> bool:
         """A cancel or replace that left is answered by then, or doubted."""
         if is_sent:
             self.egress.has_left(1)
@@ -314,7 +302,7 @@ class Router:
         is_told = self.engine.is_cancel_told(order) if is_cancel else self.engine.are_terms_told(order)
         if pending == Pending.PENDING_NONE or (self.engine.is_admitting and not is_told):
             return Turn.GONE  # it stood here for something before: the effect of what is asked now is still to come
-        return self._send_cancel(order) if is_cancel else self._send_replace(order)
+        return self._send_cancel(order) if is_cancel else self.revisions.send(order)
 
     def _release(self, order: int) -> bool:
         """Let an order leave the line; what has not fired passes the whole risk chain again. False: it must stay."""
@@ -582,9 +570,7 @@ class Router:
             self.returned.add(order)
             reports.requeue(order, b"the broker does not know the id", wall)
         elif step is Step.RESEND_REPLACE:
-            reach("router.replace_again")
-            if self.engine.are_terms_told(order):  # else it has not been asked of the broker yet
-                self.egress.put(order)
+            self.revisions.repeat(order)
         elif step is Step.RESEND_CANCEL:
             reach("router.cancel_again")
             if self.engine.is_cancel_told(order) or not self.engine.is_admitting:  # a failed disk will never have it

@@ -80,6 +80,8 @@ class Siblings:
             return
         engine, mono_ns = self.engine, self.engine.clock.mono_ns()
         for order, until_ns in list(self.waits.items()):
+            if order not in self.waits:  # one before it has moved the line, and with it this one
+                continue
             status, stage, _ = engine.views.status(order)
             if status != OrdStatus.PENDING_NEW or stage != Stage.QUEUED:
                 del self.waits[order]

@@ -45,7 +45,7 @@ cdef class TriggerIndex:
     cdef int64_t extreme_px(self, uint32_t handle) noexcept nogil
     # Where a handle that pop_fired took out last stood, until it is armed again.
     cdef int64_t popped_px(self, uint32_t handle) noexcept nogil
-    # Whether arm_trail finds room for one more distance on the line.
+    # Whether one more distance should come to the line; arm_trail takes it regardless.
     cdef bint has_trail_room(self, uint32_t instrument, int source, int direction, int64_t offset_e9, int offset_is_bps,
                              int64_t tick_e9) noexcept nogil
 

@@ -12,7 +12,7 @@ from hotpath.orders cimport OPEN_ASKS_MAX, OrderRow, first_asked, is_done
 from hotpath.plants cimport CHECK_KILL_AT_ADMISSION_ONLY, is_planted
 from hotpath.records cimport *
 from gateway.core.recorder cimport OP_CANCEL, OP_REPLACE, OP_SUBMIT
-from gateway.core.state cimport GROUP_ROWS_MAX, State, direction_of, fires_down, fires_up, is_held
+from gateway.core.state cimport GROUP_ROWS_MAX, State, begins_late, direction_of, fires_down, fires_up, is_held
 from gateway.core.relations cimport AHEAD, relate, revise
 from gateway.core.shares cimport settle, share_of, spared_qty
 from gateway.core.terms cimport Refusal, TermsReader, name_ok
@@ -105,6 +105,8 @@ cdef class Intake(TermsReader):
             return self._refuse(Refusal.BAD_FIELD, "expire_ns", "expire_ns lies in the past")
         if t.trigger == TriggerKind.TRAIL and not self._has_trail_room(t):
             return self._refuse(Refusal.BUSY, "trigger.trail", "too many different trails on the instrument; use a distance that others have")
+        if not t.parent and begins_late(self.state, t):
+            return self._refuse(Refusal.BUSY, "trigger.trail", "prices of a moment ago still fire orders there; send it again")
         if t.trigger and not t.parent and not t.fire_through and self._through(t, mono_ns):
             return self._refuse(Refusal.TRIGGER_THROUGH, "trigger.stop_px", "the condition is already true; set if_through to fire, or move stop_px")
         if t.max_queue_ns == 0 and not t.trigger and not t.parent and not self.link_up:
@@ -159,13 +161,18 @@ cdef class Intake(TermsReader):
         self._check(row.account, &row.terms, row, mono_ns, False, True, spared_qty(self.state, order))
         return self.verdict.control
 
-    def is_killed(self, uint32_t order, int64_t mono_ns) -> bool:
-        """Whether a kill switch forbids the revision that was last asked for."""
+    def recheck_revision(self, uint32_t order, int64_t mono_ns) -> int:
+        """What stands against the revision that was last asked for as it leaves; 0 or the control that refuses (`decision`).
+
+        The whole chain of an order that waited where it adds quantity, kill switches alone where it does not.
+        """
         cdef OrderRow* row = &self.state.orders.rows[order]
         cdef Terms t = row.terms
         t.order_qty_e9, t.px_e9 = row.ask_qty_e9, row.ask_px_e9
-        self._check(row.account, &t, row, mono_ns, True)
-        return self.verdict.control == Control.KILL_GATE and not is_planted(CHECK_KILL_AT_ADMISSION_ONLY)
+        self._check(row.account, &t, row, mono_ns, True, True, spared_qty(self.state, order))
+        if self.verdict.control == Control.KILL_GATE:
+            return 0 if is_planted(CHECK_KILL_AT_ADMISSION_ONLY) else Control.KILL_GATE
+        return self.verdict.control if row.ask_qty_e9 > row.terms.order_qty_e9 else 0
 
     cdef int64_t _accept(self, uint32_t account, object req, Terms* t, uint64_t content, bytes session) except? -100:
         cdef State s = self.state

@@ -17,7 +17,7 @@ cdef class Links:
     def __cinit__(self, OrderTable orders not None):
         cdef size_t rows = orders.capacity
         self.orders = orders
-        self.newest, self.armed, self.grown = {}, {}, {}
+        self.newest, self.armed, self.grown, self.late = {}, {}, {}, {}
         self.child_first = <uint32_t*>calloc(rows, sizeof(uint32_t))
         self.child_last = <uint32_t*>calloc(rows, sizeof(uint32_t))
         self.child_next = <uint32_t*>calloc(rows, sizeof(uint32_t))

@@ -15,6 +15,7 @@ cdef class Recorder:
     cdef char* scratch                       # payload under construction
     cdef public int64_t wall_ns              # of the present turn: stamps records
     cdef int grouped                         # inside an atomic group
+    cdef bint is_torn                        # a record could not be applied: nothing goes on from here
     cdef void* impl                          # event positions and effects
 
     cdef int make_room(self, uint32_t accounts) except -1
@@ -22,6 +23,7 @@ cdef class Recorder:
     cdef char* body(self) noexcept nogil
     cdef uint64_t commit(self, int kind, Py_ssize_t body_bytes) except 0
     cdef uint64_t emit(self, int kind, Py_ssize_t payload_bytes) except 0
+    cdef int demand_whole(self) except -1
     cdef void effect(self, int op, uint32_t order) noexcept nogil
     cpdef placed(self, uint64_t base, Py_ssize_t size=*)
     cpdef uint64_t whole(self, uint64_t durable_seq) noexcept

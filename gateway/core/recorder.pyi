@@ -2,6 +2,8 @@
 
 from enum import IntEnum
 
+from gateway.errors import StateTorn
+
 class Recorder:
     def has_records(self) -> bool: ...
     def peek(self) -> memoryview: ...
@@ -19,6 +21,8 @@ class Recorder:
     @property
     def seq(self) -> int: ...
     wall_ns: int
+
+def torn(seq: int) -> StateTorn: ...
 
 class Op(IntEnum):
     OP_SUBMIT = 1

@@ -11,6 +11,8 @@ from cpython.memoryview cimport PyMemoryView_FromMemory
 from hotpath.frame cimport FLAG_CONTINUES, FrameHeader, frame_space, write_frame
 from hotpath.records cimport *
 
+from gateway.errors import StateTorn
+
 cdef enum:
     SCRATCH_BYTES = 8192
 
@@ -32,6 +34,11 @@ cdef cppclass Book:
     vector[deque[uint64_t]] positions        # journal position of each event of each account
     vector[Unplaced] unplaced                # events framed since the last take
     deque[Effect] effects
+
+
+def torn(uint64_t seq):
+    """What is raised once a record could not be applied: half a change may have been made, so nothing goes on from here."""
+    return StateTorn(f"record {seq} could not be applied: the process ends, and the next one starts from the journal")
 
 
 cdef class Recorder:
@@ -74,6 +81,8 @@ cdef class Recorder:
         cdef Py_ssize_t space = frame_space(payload_bytes)
         cdef Book* book = <Book*>self.impl
         cdef Unplaced mark
+        if self.is_torn:
+            raise torn(self.seq)
         if self.out_size + space > self.out_capacity:
             self.out_capacity = max(self.out_capacity * 2, self.out_size + space)
             self.out = <char*>realloc(self.out, self.out_capacity)
@@ -86,9 +95,17 @@ cdef class Recorder:
         self.seq += 1
         write_frame(self.out + self.out_size, self.seq, self.wall_ns, self.epoch, kind, PAYLOAD_VERSION,
                     FLAG_CONTINUES if self.grouped else 0, self.scratch, payload_bytes)
-        self.out_size += space
+        self.is_torn = True
         self.apply(kind, self.scratch, payload_bytes, self.wall_ns)
+        self.is_torn = False
+        self.out_size += space               # only now: a record that cannot be applied must not wait for the next start
         return self.seq
+
+    cdef int demand_whole(self) except -1:
+        """Raises StateTorn when a record could not be applied before."""
+        if self.is_torn:
+            raise torn(self.seq)
+        return 0
 
     def has_records(self) -> bool:
         """Whether records wait for the journal."""

@@ -36,11 +36,12 @@ cdef class Release:
     cdef int64_t _limit_px(self, const OrderRow* row, int64_t stop_px_e9) noexcept nogil:
         """What the order's limit is once its stop has fired there."""
         cdef int64_t tick_e9 = self.state.quotes.rows[row.terms.instrument].tick_e9
+        cdef int64_t top_e9 = MAX_E9 - MAX_E9 % tick_e9
         if not row.terms.has_limit_offset:
             return row.terms.px_e9
         if row.terms.side == Side.SELL:
             return max(stop_px_e9 - row.terms.limit_offset_e9, tick_e9)
-        return min(stop_px_e9 + row.terms.limit_offset_e9, MAX_E9 - MAX_E9 % tick_e9)
+        return stop_px_e9 + row.terms.limit_offset_e9 if row.terms.limit_offset_e9 < top_e9 - stop_px_e9 else top_e9
 
     cdef void _put_evidence(self, TriggeredBody* body, const Firing* firing) noexcept nogil:
         """What the price was that fires, and what stood beside it."""

@@ -13,7 +13,7 @@ from hotpath.plants cimport KEEP_A_SIBLING_WHOLE, LIVE_WITHOUT_A_PARENT, is_plan
 from hotpath.records cimport *
 from gateway.core.links cimport MEMBERS_MAX, Due, Links
 from gateway.core.recorder cimport OP_CANCEL, OP_REPLACE, OP_SUBMIT
-from gateway.core.state cimport NO_ROW, State
+from gateway.core.state cimport NO_ROW, State, begins_late
 
 cdef extern from *:
     """
@@ -26,7 +26,7 @@ cdef extern from *:
 
 cdef enum:
     REV_MAX = 1000                           # as in intake
-    SETTLE_MAX = 100000                      # orders looked at in one go; more is a rule that never comes to rest
+    SETTLE_MAX = 10000                       # orders looked at for one that is due; more is a rule that never comes to rest
     EXCESS = 4                               # `AccountEvent.state`
 
 cdef struct Share:                           # open quantity beyond what is filled
@@ -240,16 +240,16 @@ cpdef settle(State s):
     """Bring all that is due to what it should be, and what that touches in turn."""
     cdef Links links = s.links
     cdef Due due
-    cdef int i
+    cdef size_t left = SETTLE_MAX * (links.due.size() + 1)
     s.is_deferring = True
     try:
-        for i in range(SETTLE_MAX):
-            if links.due.empty():
-                return
+        while not links.due.empty():
+            if left == 0:
+                raise RuntimeError("orders tied to each other do not come to rest")
+            left -= 1
             due = links.due.front()
             links.due.pop_front()
             settle_around(s, due.order, due.kind)
-        raise RuntimeError(f"orders tied to each other did not come to rest within {SETTLE_MAX} steps")
     finally:
         s.is_deferring = False
 
@@ -308,7 +308,9 @@ cdef int settle_members(State s, uint32_t of, uint32_t order, int kind) except -
 cdef int move_held(State s, uint32_t order, const Share* share) except -1:
     cdef OrderRow* row = &s.orders.rows[order]
     if row.hold == Hold.HOLD_PARENT:
-        if share.now_e9:
+        if share.now_e9 and begins_late(s, &row.terms):
+            s.links.late[order] = None
+        elif share.now_e9:
             release(s, order, share.now_e9)
         elif share.may_e9 == 0:
             cancel(s, order)

@@ -33,13 +33,14 @@ cdef class Turn:
     def flush(self) -> None:
         """Hand all records over that were there when it was called.
 
-        Raises JournalFull (the rest stays; answers to it keep their order) and JournalStopped.
+        Raises JournalFull (the rest stays; answers to it keep their order), JournalStopped, and StateTorn.
         """
         cdef State state = self.state
         cdef uint64_t until = state.seq
         cdef uint64_t last, position
         cdef Py_ssize_t size
         cdef Handed item
+        state.demand_whole()
         while state.out_size:
             size, last = state.out_size, state.seq
             if size > self.run_bytes_max:

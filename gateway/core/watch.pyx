@@ -17,7 +17,9 @@ from hotpath.quotes cimport ASIDE, BACKWARD, BAD_VALUE
 from hotpath.records cimport *
 from hotpath.ticks cimport TICK_QUOTE, TICK_TRADE, Tick, TickParser
 from hotpath.stops cimport hits_at, moves_at, trail_px
+from gateway.core.links cimport Due
 from gateway.core.release cimport Cause, Firing, Release
+from gateway.core.shares cimport settle
 from gateway.core.state cimport SOURCES, FiredSpan, State, direction_of, is_held
 from gateway.core.through cimport Look, Through, Waiting
 from gateway.core.trails cimport NONE_TRAILS
@@ -146,7 +148,15 @@ cdef class Watch(Release):
         return self._queue(tick, source, px_e9, Cause.UPDATE, reaches, missed, 0, mono_ns, wall_ns)
 
     cdef bint _reaches(self, uint32_t instrument, int source, int64_t px_e9, int64_t wall_ns) except -1:
-        """Move what trails, then whether the price fires anything."""
+        """Move what trails, then whether the price fires anything.
+
+        Behind older prices that have yet to fire there, it moves nothing before its turn: they would fire what it moved.
+        """
+        if self.look[instrument * SOURCES + source] & Look.QUEUED:
+            return True
+        return self._reaches_now(instrument, source, px_e9, wall_ns)
+
+    cdef bint _reaches_now(self, uint32_t instrument, int source, int64_t px_e9, int64_t wall_ns) except -1:
         if moves_at(self.state.stops, instrument, source, px_e9):
             self._mark(instrument, source, px_e9, wall_ns)
             return hits_at(self.state.stops, instrument, source, px_e9)
@@ -354,6 +364,7 @@ cdef class Watch(Release):
             firing = &self.backlog.front()
             if firing.left < 0:
                 firing.left = self.through.begin(firing.instrument * SOURCES + firing.source)
+                firing.reaches = firing.reaches and self._reaches_now(firing.instrument, firing.source, firing.px_e9, wall_ns)
             while firing.left > 0 and total < BATCH_MAX and looks < LOOKS_MAX:
                 firing.left -= 1
                 looks += 1
@@ -377,7 +388,17 @@ cdef class Watch(Release):
             memset(&self.state.fired_px[self.spans.back()], 0, sizeof(FiredSpan))
             self.look[self.spans.back()] &= ~<uint8_t>Look.QUEUED
             self.spans.pop_back()
+        if self.state.links.late:
+            self._let_trail()
         return total
+
+    cdef int _let_trail(self) except -1:
+        """Trails whose parents were filled behind prices that had yet to fire there begin at the next price now."""
+        for order in self.state.links.late:
+            self.state.links.due.push_back(Due(order, 0))
+        self.state.links.late.clear()
+        settle(self.state)
+        return 0
 
     cdef int _reached(self, uint32_t order, const Firing* firing, int64_t mono_ns) except -1:
         """An order that the index gave up: it leaves, or waits until enough confirms it."""

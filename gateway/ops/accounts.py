@@ -56,10 +56,11 @@ class Accounts:
             raise Refusal("UNKNOWN_ORDER")
         await self.gate.durable()
         trace = Trace(self.engine, row)
-        try:
-            for _ in trace.parts():
-                await asyncio.sleep(0)
-        except OSError as error:
+        read: asyncio.Future[OSError | None] = asyncio.get_running_loop().create_future()
+        if not self.engine.explaining.read(trace, lambda error: None if read.done() else read.set_result(error)):
+            raise Refusal("BUSY", "others are being explained: ask again")
+        error = await read
+        if error is not None:
             raise Refusal("JOURNAL_STOPPED", "an event cannot be read now: ask again") from error
         if not trace.told:
             raise Refusal("BUSY", "its events are being written: ask again")

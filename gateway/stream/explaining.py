@@ -28,25 +28,27 @@ def begin(session: Session, account: int, req: Get, in_ns: int, left: int) -> No
     if order < 0:
         session.refuse(req.id, "UNKNOWN_ORDER", in_ns, left=left)
         return
-    engine.once_durable(lambda: _read(session, Trace(engine, order), req, in_ns, left))
+
+    def read() -> None:
+        trace = Trace(engine, order)
+        if session.is_dead:
+            return
+        if not engine.explaining.read(trace, lambda error: _answer(session, trace, req, in_ns, left, error)):
+            session.refuse(req.id, "BUSY", in_ns, "others are being explained: ask again", left=left)
+            session.outbox.flush()
+
+    engine.once_durable(read)
 
 
-def _read(session: Session, trace: Trace, req: Get, in_ns: int, left: int) -> None:
+def _answer(session: Session, trace: Trace, req: Get, in_ns: int, left: int, error: OSError | None) -> None:
     engine = session.engine
     if session.is_dead:
         return
-    try:
-        is_read = trace.step()
-    except OSError as error:
+    if error is not None:
         log.error("an event cannot be read", why=str(error))
-        session.refuse(req.id, "BUSY", in_ns, "the journal cannot be read here: ask again", left=left)
-        session.outbox.flush()
-        return
-    if not is_read:
-        engine.soon(lambda: _read(session, trace, req, in_ns, left))
-        return
-    if not trace.told:
-        session.refuse(req.id, "BUSY", in_ns, "its events are being written: ask again", left=left)
+    if error is not None or not trace.told:
+        why = "the journal cannot be read here: ask again" if error else "its events are being written: ask again"
+        session.refuse(req.id, "BUSY", in_ns, why, left=left)
         session.outbox.flush()
         return
     name = engine.state.account_names[trace.account]

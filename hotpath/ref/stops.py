@@ -113,9 +113,6 @@ class TriggerIndex:
         if extreme_px_e9 != 0 and not _is_price(extreme_px_e9):
             return -1
         line, trail = (instrument, source, direction), (int(offset_is_bps), offset_e9, tick_e9)
-        trails = {item.trail for item in self.resting.values() if item.line == line and item.trail is not None}
-        if trail not in trails and len(trails) == GROUPS_PER_LINE:
-            return -1
         px_e9 = stop_px(direction, trail, extreme_px_e9) if extreme_px_e9 else None
         self.resting[handle] = Resting(line, px_e9, self._arrive(), trail)
         return 0
@@ -179,7 +176,7 @@ class TriggerIndex:
         return self.popped.get(handle, 0)
 
     def has_trail_room(self, line: Line, trail: Trail) -> bool:
-        """Whether `arm_trailing` finds room for one more distance on the line."""
+        """Whether one more distance should come to the line; `arm_trailing` takes it regardless."""
         trails = {item.trail for item in self.resting.values() if item.line == line and item.trail is not None}
         return trail in trails or len(trails) < GROUPS_PER_LINE
 

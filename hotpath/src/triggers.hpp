@@ -17,7 +17,7 @@
 namespace backstay {
 
 constexpr int SOURCES = 5, DOWN = 0, UP = 1;
-constexpr uint32_t GROUPS_PER_LINE = 4096;   // distinct offsets: bounds what one new high can cost
+constexpr uint32_t GROUPS_PER_LINE = 4096;   // distinct offsets that has_trail_room finds room for: each costs at a new high
 constexpr uint32_t IS_TRAIL = 0x80000000u;
 constexpr i128 BPS_ONE = (i128)10000 * BACKSTAY_E9;
 
@@ -239,7 +239,8 @@ public:
         return px == INT64_MAX ? 0 : px;
     }
 
-    // Whether one more trail of this distance fits on its line.
+    // Whether one more trail of this distance should come to its line. What was let in and waits for its parent or its
+    // activation is armed regardless: its acceptance stands.
     bool has_trail_room(uint32_t instrument, int source, int direction, int64_t offset, int is_bps, int64_t tick) noexcept {
         if (!is_source(instrument, source)) return false;
         const LineState* state = lines[line_of(instrument, source, direction)].state;
@@ -409,14 +410,13 @@ private:
         }
         return low;
     }
-    // The group of an offset, made where there was none; NONE at the bound. There is room: a group has at least one of the handles.
+    // The group of an offset, made where there was none; NONE without memory. There is room: a group has at least one of the handles.
     uint32_t group_of(LineState* state, uint32_t line, int64_t offset, uint32_t is_bps, int64_t tick) noexcept {
         const uint32_t at = place_of(state, offset, is_bps, tick);
         if (at < state->group_count) {
             const Group& there = groups[state->groups[at]];
             if (there.offset == offset && there.is_bps == is_bps && there.tick == tick) return state->groups[at];
         }
-        if (state->group_count == GROUPS_PER_LINE) return NONE;
         if (state->group_count == state->group_room) {
             const uint32_t room = state->group_room ? state->group_room * 2 : 8;
             uint32_t* larger = (uint32_t*)std::realloc(state->groups, room * sizeof(uint32_t));

@@ -227,3 +227,32 @@ def test_ranks_follow_the_position() -> None:
     rig.sync()
     rig.quote("S0", bid="89.99", ask="90.00")
     assert views.rank(stop) == Rank.EXITS
+
+
+def test_an_exit_is_not_kept_by_the_timer_of_an_entry() -> None:
+    """The entry waits for the whole reserve to be there again, the exit for one token."""
+    rig = rested()
+    positioned(rig)
+    assert rig.engine.router.egress.may_ask(True)
+    rig.engine.router.egress.has_left(4)
+    rig.later.clear()
+    entry = rig.place("late")
+    rig.sync()
+    (entry_ns,) = {delay_ns for delay_ns, _ in rig.later}
+    stop = rig.place("s", stop="95", reduce_only=True)
+    rig.sync()
+    rig.quote("S0", bid="94.99", ask="95.00")
+    rig.sync()
+    assert left(rig) == []
+    exit_ns = min(delay_ns for delay_ns, _ in rig.later)
+    assert exit_ns < entry_ns
+    rig.clock.pass_ns(exit_ns)
+    for delay_ns, call in list(rig.later):
+        if delay_ns == exit_ns:
+            call()
+    assert left(rig) == [stop]
+    rig.clock.pass_ns(SECOND_NS)
+    for _, call in list(rig.later):
+        call()
+    rig.sync()
+    assert left(rig) == [stop, entry]

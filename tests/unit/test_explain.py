@@ -14,8 +14,11 @@ from tests.unit.engine_rig import Rig
 def explained(rig: Rig, order: int) -> Explained:
     rig.sync()
     trace = Trace(rig.engine, order)
-    for _ in trace.parts():
-        pass
+    ends: list[OSError | None] = []
+    assert rig.engine.explaining.read(trace, ends.append)
+    while not ends:
+        rig.turn()
+    assert ends == [None]
     return trace.explained()
 
 
@@ -95,5 +98,51 @@ def test_a_trace_reads_no_more_in_a_turn_than_its_part() -> None:
         rig.place(f"other-{number}", stop="90", qty="1")
     rig.sync()
     trace = Trace(rig.engine, order)
-    assert [trace.step() for _ in range(3)] == [False, False, True]
+    steps = 1
+    while not trace.step():
+        steps += 1
+    assert steps == -(-602 // explain.TURN_EVENTS)
     assert trace.explained().is_whole
+
+
+def test_a_turn_reads_one_part_however_many_ask_and_too_many_are_told_so() -> None:
+    rig = Rig()
+    rig.up()
+    orders = [rig.place(f"stop-{number}", stop="95", qty="1") for number in range(100)]
+    rig.sync()
+    done: list[int] = []
+    traces = [Trace(rig.engine, order) for order in orders[: explain.READERS_MAX + 1]]
+    taken = [
+        rig.engine.explaining.read(trace, lambda _, at=at: done.append(at))  # type: ignore[misc]
+        for at, trace in enumerate(traces)
+    ]
+    assert taken == [True] * explain.READERS_MAX + [False]
+    read = 0
+    while rig.turns:
+        before = [trace._at for trace in traces]
+        rig.turn()
+        moved = sum(trace._at != was for trace, was in zip(traces, before, strict=True))
+        assert moved <= 1
+        read += moved
+    assert sorted(done) == list(range(explain.READERS_MAX)) and read > len(done)
+    assert rig.engine.explaining.read(traces[-1], lambda _: None)
+
+
+def test_an_event_that_cannot_be_read_ends_the_reading_of_its_order_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig()
+    rig.up()
+    orders = [rig.place(f"stop-{number}", stop="95", qty="1") for number in range(2)]
+    rig.sync()
+    told: list[OSError | None] = []
+    bad, good = (Trace(rig.engine, order) for order in orders)
+
+    def fail() -> bool:
+        raise OSError("bad sector")
+
+    monkeypatch.setattr(bad, "step", fail)
+    for trace in (bad, good):
+        assert rig.engine.explaining.read(trace, told.append)
+    while rig.turns:
+        rig.turn()
+    assert [type(error) for error in told] == [OSError, type(None)]
+    assert good.explained().is_whole

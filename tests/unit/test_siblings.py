@@ -114,3 +114,20 @@ def test_a_child_that_the_present_price_fires_does_not_wait_for_the_next_tick() 
     rig.turn()
     rig.sync()
     assert [ticket.order for ticket in rig.link.submitted] == [1]
+
+
+def test_an_order_that_moves_the_line_may_take_others_out_of_the_wait(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    router = rig.engine.router
+    again = [rig.place(f"again{at}") for at in range(2)]
+    gone: list[int] = []
+
+    def submit(orders: list[int]) -> None:
+        gone.extend(orders)
+        router.siblings.waits.clear()
+
+    monkeypatch.setattr(router, "submit", submit)
+    router.siblings.waits.update(dict.fromkeys(again, 0))
+    router.siblings.look()
+    assert gone == again[:1]

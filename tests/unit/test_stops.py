@@ -166,14 +166,12 @@ def test_a_moved_trail_queues_behind_stops_already_at_that_price() -> None:
     assert stops.take_fired(0, LAST, 95 * E9) == [3, 2, 1, 4]
 
 
-def test_distinct_offsets_on_a_line_are_bounded() -> None:
+def test_more_distances_than_should_come_to_a_line_are_armed_all_the_same() -> None:
     stops = index(5_000)
-    codes = [stops.arm_trailing(handle, 0, LAST, DOWN, (handle + 1) * TICK, False, TICK, 900 * E9)
-             for handle in range(4_097)]  # fmt: skip
-    assert codes == [0] * 4_096 + [-1]
-    assert stops.arm_trailing(4_097, 0, LAST, DOWN, TICK, False, TICK, 900 * E9) == 0
-    stops.disarm_stop(5)
-    assert stops.arm_trailing(4_096, 0, LAST, DOWN, 5_000 * TICK, False, TICK, 900 * E9) == 0
+    for handle in range(5_000):
+        assert stops.arm_trailing(handle, 0, LAST, DOWN, (handle + 1) * TICK, False, TICK, 900 * E9) == 0
+    assert stops.advance(0, LAST, 901 * E9) == 5_000
+    assert stops.trigger_of(4_999) == 901 * E9 - 5_000 * TICK
 
 
 def test_the_index_stays_below_64_bytes_a_stop() -> None:

@@ -123,6 +123,8 @@ class Intake(TermsReader):
             raise Refused(BAD_FIELD, "expire_ns", "expire_ns lies in the past")
         if t.trigger == TriggerKind.TRAIL and not self.state.has_trail_room(t):
             raise Refused(BUSY, "trigger.trail", NO_TRAIL_ROOM)
+        if not t.parent and self.state.begins_late(t):
+            raise Refused(BUSY, "trigger.trail", "prices of a moment ago still fire orders there; send it again")
         if t.trigger and not t.parent and not t.fire_through and self._is_through(t, mono_ns):
             text = "the condition is already true; set if_through to fire, or move stop_px"
             raise Refused(TRIGGER_THROUGH, "trigger.stop_px", text)
@@ -185,13 +187,18 @@ class Intake(TermsReader):
         self._keep_refusal()
         return self.decision["control"]
 
-    def is_killed(self, order: int, mono_ns: int) -> bool:
-        """Whether a kill switch forbids the revision that was last asked for."""
+    def recheck_revision(self, order: int, mono_ns: int) -> int:
+        """What stands against the revision that was last asked for as it leaves; 0 or the control that refuses.
+
+        The whole chain of an order that waited where it adds quantity, kill switches alone where it does not.
+        """
         row = self.state.orders.rows[order]
         terms = replace(row.terms, order_qty_e9=row.ask_qty_e9, px_e9=row.ask_px_e9)
-        self._decide(row.account, terms, row, mono_ns, True, release=False)
+        spared_e9 = shares.spared_e9(self.state, order)
+        self._decide(row.account, terms, row, mono_ns, True, release=True, spared_e9=spared_e9)
         self._keep_refusal()
-        return self.decision["control"] == Control.KILL_GATE
+        control = self.decision["control"]
+        return control if control == Control.KILL_GATE or row.ask_qty_e9 > row.terms.order_qty_e9 else 0
 
     def _keep_refusal(self) -> None:
         if self.decision["control"]:

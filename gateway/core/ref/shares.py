@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 OP_SUBMIT, OP_CANCEL, OP_REPLACE = 1, 2, 3
 REV_MAX = 1000  # as in intake
-SETTLE_MAX = 100_000  # orders looked at in one go; more is a rule that never comes to rest
+SETTLE_MAX = 10_000  # orders looked at for one that is due; more is a rule that never comes to rest
 EXCESS = 4  # `AccountEvent.state`
 STOPS = (int(TriggerKind.STOP), int(TriggerKind.TRAIL), int(TriggerKind.TIME))
 
@@ -202,11 +202,12 @@ def settle(state: State) -> None:
     """Bring all that is due to what it should be, and what that touches in turn."""
     due, state.is_deferring = state.links.due, True
     try:
-        for _ in range(SETTLE_MAX):
-            if not due:
-                return
+        left = SETTLE_MAX * (len(due) + 1)
+        while due:
+            if left == 0:
+                raise RuntimeError("orders tied to each other do not come to rest")
+            left -= 1
             _settle_around(state, *due.popleft())
-        raise RuntimeError(f"orders tied to each other did not come to rest within {SETTLE_MAX} steps")
     finally:
         state.is_deferring = False
 
@@ -248,7 +249,9 @@ def _settle(state: State, members: Sequence[int], order: int, kind: int) -> None
 def _move_held(state: State, order: int, share: Share) -> None:
     row = state.orders.rows[order]
     if row.hold == Hold.HOLD_PARENT:
-        if share.now_e9:
+        if share.now_e9 and state.begins_late(row.terms):
+            state.links.late[order] = None
+        elif share.now_e9:
             _release(state, order, share.now_e9)
         elif not share.may_e9:
             _cancel(state, order)

@@ -11,6 +11,7 @@ from bisect import insort
 from collections import Counter, deque
 from typing import Any
 
+from gateway.core.recorder import torn
 from gateway.core.ref import image, shares
 from gateway.core.ref.links import Links
 from hotpath.enums import Direction, HaltLevel, HaltScope, Hold, OrdStatus, OrdType, Side, Stage, TriggerKind
@@ -60,6 +61,7 @@ class State:
         self.events = 0
         self.wall_ns = 0  # of the present turn: stamps records
         self.last_wall_ns = 0  # of the last record
+        self.is_torn = False  # a record could not be applied: nothing goes on from here
         self.is_grouped = False  # the next record's atomic group goes on after it
         self.acct_seqs = [0] * accounts  # last event of each account
         self.open_rows: list[list[int]] = [[] for _ in range(accounts)]  # in order of acceptance
@@ -105,13 +107,17 @@ class State:
         return texts[row.session], texts[row.tag], texts[row.signal], after, texts[row.oco]
 
     def emit(self, kind: int, payload: bytes) -> int:
+        self.demand_whole()
         if kind >= rec.ACCEPTED:
             account = int.from_bytes(payload[8:12], "little")  # of both event prefixes
             self._unplaced.append((account, len(self._out)))
         self.seq += 1
         flags = frame.FLAG_CONTINUES if self.is_grouped else 0
-        self._out += frame.pack_frame(self.seq, self.wall_ns, self.epoch, kind, rec.PAYLOAD_VERSION, flags, payload)
+        framed = frame.pack_frame(self.seq, self.wall_ns, self.epoch, kind, rec.PAYLOAD_VERSION, flags, payload)
+        self.is_torn = True
         self.apply(kind, payload, self.wall_ns)
+        self.is_torn = False
+        self._out += framed  # only now: a record that cannot be applied must not wait for the next start
         seq = self.seq
         if rec.ACCEPTED <= kind < rec.CANCEL_ALL_EV or kind == rec.CLEARED:
             order = int.from_bytes(payload[12:16] if kind != rec.CLEARED else payload[:4], "little")
@@ -120,6 +126,11 @@ class State:
         if self.links.due and not self.is_grouped and not self.is_deferring:
             shares.settle(self)
         return seq
+
+    def demand_whole(self) -> None:
+        """Raises StateTorn when a record could not be applied before."""
+        if self.is_torn:
+            raise torn(self.seq)
 
     def has_records(self) -> bool:
         """Whether records wait for the journal."""
@@ -381,6 +392,11 @@ class State:
             raise ValueError(f"order {order} cannot trail by {terms.trail_e9} from {extreme_px_e9}")
         if order not in self.trails:
             self.trails.append(order)
+
+    def begins_late(self, terms: Terms) -> bool:
+        """A trail that begins at the next price, where older ones have yet to fire: they must not move it."""
+        is_trail = terms.trigger == TriggerKind.TRAIL and not terms.stop_px_e9
+        return is_trail and (terms.instrument, terms.source) in self.fired_px
 
     def has_trail_room(self, terms: Terms) -> bool:
         """Whether one more trail of this distance fits on its line."""

@@ -48,9 +48,10 @@ class Turn:
     def flush(self) -> None:
         """Hand all records over that were there when it was called.
 
-        Raises JournalFull (the rest stays; answers to it keep their order) and JournalStopped.
+        Raises JournalFull (the rest stays; answers to it keep their order), JournalStopped, and StateTorn.
         """
         until = self.state.seq
+        self.state.demand_whole()
         while self.state.has_records():
             blob, last = self.state.run(self.run_bytes_max)
             self.fanout.load(blob)

@@ -154,7 +154,14 @@ class Watch:
             self._queue(line, px_e9, data, UPDATE, mono_ns, wall_ns, age_ns=0, reaches=reaches, missed=missed)
 
     def _reaches(self, line: Line, px_e9: int, wall_ns: int) -> bool:
-        """Move what trails, then whether the price fires anything."""
+        """Move what trails, then whether the price fires anything.
+
+        Behind older prices that have yet to fire there, it moves nothing before its turn: they would fire what it
+        moved.
+        """
+        return line in self.state.fired_px or self._reaches_now(line, px_e9, wall_ns)
+
+    def _reaches_now(self, line: Line, px_e9: int, wall_ns: int) -> bool:
         if self.state.stops.moves(*line, px_e9):
             self.state.wall_ns = wall_ns
             self.state.emit(rec.TRAIL_MARK, rec.pack(rec.TrailMarkBody(px_e9, *line)))
@@ -329,6 +336,7 @@ class Watch:
             firing = self.backlog[0]
             if firing.left < 0:
                 firing.left = len(self.through.get(firing.line, ()))
+                firing.reaches = firing.reaches and self._reaches_now(firing.line, firing.px_e9, wall_ns)
             while firing.left > 0 and total < BATCH_MAX and looks < LOOKS_MAX:
                 firing.left -= 1
                 looks += 1
@@ -347,6 +355,11 @@ class Watch:
             self.kept.clear()
             self.backlog.popleft()
         self.state.fired_px.clear()
+        late = self.state.links.late
+        if late:  # trails whose parents were filled behind those prices begin at the next one now
+            self.state.links.due.extend((order, 0) for order in late)
+            late.clear()
+            shares.settle(self.state)
         return total
 
     def _reached(self, order: int, firing: Firing, mono_ns: int) -> None:
