@@ -24,7 +24,7 @@ from gateway.flatten import Flatten
 from gateway.guard import CHECK_NS, Guard
 from gateway.halts import Halts
 from gateway.journal.errors import JournalFull, JournalStopped
-from gateway.plants import PLANTED, is_on, reach, renamed
+from gateway.plants import PLANTED, handed_over, is_on, reach, renamed
 from gateway.router import Router
 from gateway.stages import Stages
 from gateway.stream.fanout import Fanout, Outbox
@@ -398,7 +398,7 @@ class Engine:
             for order in self.views.open_orders(account):
                 row = self.views.order(order)
                 if PLANTED and is_on("trigger_twice_after_restart") and row["ord_status"] == OrdStatus.HELD:
-                    renamed.add(order)
+                    renamed.update(handed_over & {order})  # what did not leave before leaves under its own id
                 if PLANTED and is_on("new_id_after_restart") and row["ord_status"] == OrdStatus.PENDING_NEW:
                     renamed.add(order)
                 if row["stage"] in (Stage.QUEUED, Stage.SENT):

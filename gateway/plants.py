@@ -38,6 +38,7 @@ class NoSuchPlant(GatewayError):
 RENAMED_REV: Final = b"Z1"  # in the broker's id, where the revision stands: one that no client's replace comes to
 
 renamed: Final[set[int]] = set()  # orders that a planted restart will send under ids of its own making
+handed_over: Final[set[int]] = set()  # orders that left, in any life since the bug was turned on
 _on = ""
 _reached: Callable[[str], None] | None = None
 _chance: Callable[[str, int], bool] | None = None
@@ -56,6 +57,7 @@ def turn_on(name: str) -> None:
     if name not in plants():
         raise NoSuchPlant(f"no plant {name!r}; there are: {', '.join(plants())}")
     choose_plant(COMPILED.index(name) + 1 if name in COMPILED else 0)
+    handed_over.clear()
     _on = name
 
 
@@ -79,6 +81,7 @@ def watch(reached: Callable[[str], None] | None, chance: Callable[[str, int], bo
 
 def under_new_ids(tickets: Sequence[Ticket]) -> list[Ticket]:
     """The planted bug of a restart that does not know the ids of before: its orders leave under others."""
+    handed_over.update(ticket.order for ticket in tickets)
     return [_under_new_id(ticket) if ticket.order in renamed else ticket for ticket in tickets]
 
 

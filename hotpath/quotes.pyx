@@ -230,6 +230,8 @@ cdef class QuoteTable:
     cdef int64_t age_ns(self, uint32_t row, int source, int64_t mono_ns) noexcept nogil:
         if row >= self.count:
             return mono_ns
+        if is_planted(TRIGGER_ON_STALE_QUOTE):
+            return 0
         return mono_ns - (self.rows[row].last_mono_ns if source == LAST else self.rows[row].quote_mono_ns)
 
     cdef int64_t reference_px(self, uint32_t row, int64_t mono_ns, int64_t max_age_ns) noexcept nogil:

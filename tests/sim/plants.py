@@ -65,7 +65,10 @@ PLANTS: Sequence[Plant] = (
         "check_kill_at_admission_only", "a kill stops nothing that was accepted before it", ("I10",), 200,
         faults=(("operator.kill", 0.02), ("client.flood", 0.1), ("disk.slow", 0.1), ("link.full", 0.2)),
     ),
-    Plant("trigger_twice_after_restart", "nobody asks whether a stop fired before the crash", ("I11",), 500),
+    Plant(
+        "trigger_twice_after_restart", "nobody asks whether a stop fired before the crash", ("I11",), 200,
+        faults=(("node.crash", 0.005), ("disk.slow", 0.3), ("disk.lose", 0.3)),
+    ),
     Plant("keep_trails_still", "trailing stops do not trail", ("I11",), 50, faults=(("client.trails", 0.9),)),
     Plant("trigger_on_stale_quote", "prices never grow old", ("I12",), 500),
     Plant("skip_seq_on_resume", "a resumed stream begins one event late", ("I13",), 200),
