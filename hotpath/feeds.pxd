@@ -81,6 +81,8 @@ cdef struct FeedTable:
 cdef bint takes(const FeedTable* table, InstrumentRow* at, const Newest* known, const Newest* new) noexcept nogil
 # Another market stands in where the one that leads is down or its data beyond its limit. Whether what is in force changed.
 cdef bint stand_in(const FeedTable* table, uint32_t row, int64_t mono_ns) noexcept nogil
+# A connection ends, or has ended: how long nothing was heard counts from its last word too.
+cdef void remember_said(const FeedTable* table, uint32_t feed, uint32_t row) noexcept nogil
 # A new connection of the feed: its numbering and venue time start afresh; what it brought qualifies no more, unless another
 # feed of its market is up.
 cdef void reset_feed(const FeedTable* table, uint32_t feed, uint32_t row) noexcept nogil

@@ -121,6 +121,13 @@ cdef void put_newest(const FeedTable* table, uint32_t row) noexcept nogil:
         put_print(at, &line_of(table, last.feed, row).last, last.feed)
 
 
+cdef void remember_said(const FeedTable* table, uint32_t feed, uint32_t row) noexcept nogil:
+    cdef InstrumentRow* at = table.rows + row
+    cdef const FeedRow* line = line_of(table, feed, row)
+    if at.lead != table.markets[feed]:         # it was put aside, and would have stood in
+        at.seen_ns = max(at.seen_ns, max(line.quote.mono_ns, line.last.mono_ns))
+
+
 cdef void reset_feed(const FeedTable* table, uint32_t feed, uint32_t row) noexcept nogil:
     cdef InstrumentRow* at = table.rows + row
     cdef FeedRow* line = line_of(table, feed, row)

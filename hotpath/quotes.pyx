@@ -2,7 +2,7 @@
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from hotpath.enums cimport ASK, BID, LAST, MID
 from hotpath.feeds cimport (
-    FEEDS_MAX, NO_FEED, FeedRow, Newest, Print, Quote, line_of, put_print, put_quote, reset_feed, stand_in, takes,
+    FEEDS_MAX, NO_FEED, FeedRow, Newest, Print, Quote, line_of, put_print, put_quote, remember_said, reset_feed, stand_in, takes,
 )
 from hotpath.fixed cimport MAX_E9
 from hotpath.plants cimport TRIGGER_ON_STALE_QUOTE, is_planted
@@ -336,12 +336,13 @@ cdef class QuoteTable:
         cdef uint32_t row
         cdef FeedRow* line
         self.feeds.is_up[which] = is_up
-        if is_up:
-            for row in range(self.count):
-                line = line_of(&self.feeds, which, row)
-                if line.is_priced:
-                    reset_feed(&self.feeds, which, row)
-                    line.since_ns = mono_ns
+        for row in range(self.count):
+            line = line_of(&self.feeds, which, row)
+            if line.is_priced:
+                remember_said(&self.feeds, which, row)
+            if line.is_priced and is_up:
+                reset_feed(&self.feeds, which, row)
+                line.since_ns = mono_ns
         return self.relieve(mono_ns)
 
     def relieve(self, int64_t mono_ns):

@@ -151,6 +151,12 @@ class Feeds:
             put_print(at, self.lines[newest.feed][row].last, newest.feed)
         return True
 
+    def remember_said(self, feed: int, row: int) -> None:
+        """A connection ends, or has ended: how long nothing was heard counts from its last word too."""
+        at, line = self.instruments[row], self.lines[feed][row]
+        if at.lead != self.markets[feed]:  # it was put aside, and would have stood in
+            at.seen_ns = max(at.seen_ns, line.quote.mono_ns, line.last.mono_ns)
+
     def reset(self, feed: int, row: int) -> None:
         """A new connection: what the feed brought is forgotten, unless another feed of its market goes on from it."""
         at = self.instruments[row]

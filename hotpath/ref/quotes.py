@@ -124,8 +124,10 @@ class QuoteTable:
     def set_up(self, feed: int, is_up: bool, mono_ns: int) -> list[int]:
         """A feed's connection was made or lost. Rows where another feed stands in for it."""
         self.feeds.is_up[feed] = is_up
-        for row, line in enumerate(self.feeds.lines[feed]) if is_up else ():
+        for row, line in enumerate(self.feeds.lines[feed]):
             if line.is_priced:
+                self.feeds.remember_said(feed, row)
+            if line.is_priced and is_up:
                 self.feeds.reset(feed, row)
                 line.since_ns = mono_ns
         return self.relieve(mono_ns)

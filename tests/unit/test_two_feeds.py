@@ -242,3 +242,16 @@ def test_a_lost_leader_is_not_replaced_by_what_is_older_than_its_own_last_word()
     assert quotes.set_up(A, False, 13) == []
     assert bid(quotes, 13) == 101
     assert quote(quotes, B, 96, 2, 14) == APPLIED
+
+
+def test_what_a_lost_feed_said_last_counts_for_how_long_nothing_was_heard() -> None:
+    quotes = table(0, 1)
+    quote(quotes, A, 100, 1, 10)
+    assert quote(quotes, B, 90, 1, 400) == QuoteFlag.ASIDE
+    quotes.set_up(B, False, 410)
+    assert quotes.snapshot(0)["seen_ns"] == 400, "it would have stood in for a silent leader"
+    copies = table(0, 0)
+    quote(copies, A, 100, 1, 10)
+    assert quote(copies, B, 100, 1, 400) == QuoteFlag.ASIDE
+    copies.set_up(B, False, 410)
+    assert copies.snapshot(0)["seen_ns"] < 400, "a copy is no news"
