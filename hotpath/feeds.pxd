@@ -78,7 +78,7 @@ cdef struct FeedTable:
     uint8_t is_up[16]
 
 # Whether an update comes in force instead of what is known of its kind; moves the lead to its market if need be.
-cdef bint takes(const FeedTable* table, InstrumentRow* at, const Newest* known, const Newest* new) noexcept nogil
+cdef bint takes(const FeedTable* table, InstrumentRow* at, const Newest* known, const Newest* new, bint is_print) noexcept nogil
 # Another market stands in where the one that leads is down or its data beyond its limit. Whether what is in force changed.
 cdef bint stand_in(const FeedTable* table, uint32_t row, int64_t mono_ns) noexcept nogil
 # A connection ends, or has ended: how long nothing was heard counts from its last word too.

@@ -53,20 +53,51 @@ cdef inline bint is_led(const FeedTable* table, const InstrumentRow* at, int64_t
             and is_within(lead_mono_ns(table, at), mono_ns, limit_ns))
 
 
-cdef bint takes(const FeedTable* table, InstrumentRow* at, const Newest* known, const Newest* new) noexcept nogil:
+cdef inline Newest said_by(const FeedTable* table, uint32_t feed, uint32_t row, bint is_print) noexcept nogil:
+    """What a feed said last of one kind; `mono_ns` 0 for nothing."""
+    cdef const FeedRow* line = line_of(table, feed, row)
+    cdef Newest it
+    it.feed = feed
+    it.seq = line.last.seq if is_print else line.quote.seq
+    it.venue_ns = line.last.venue_ns if is_print else line.quote.venue_ns
+    it.mono_ns = line.last.mono_ns if is_print else line.quote.mono_ns
+    return it
+
+
+cdef inline bint goes_back(const InstrumentRow* at, const Newest* known, const Newest* new) noexcept nogil:
+    """Nothing goes back in its market's time, unless the venue's clock did: then what was said ends at its limit."""
+    return (not is_later(new, known) and not (known.venue_ns - new.venue_ns > SET_BACK_NS
+                                              and not is_within(known.mono_ns, new.mono_ns, at.max_age_ns)))
+
+
+cdef bint is_overtaken(const FeedTable* table, const InstrumentRow* at, const Newest* new, bint is_print) noexcept nogil:
+    """Whether another feed of its market said it, or what came after it, before."""
+    cdef uint32_t feed
+    cdef Newest other
+    for feed in range(table.count):
+        if feed == new.feed or table.markets[feed] != table.markets[new.feed]:
+            continue
+        other = said_by(table, feed, <uint32_t>(at - table.rows), is_print)
+        if other.venue_ns != 0 and new.venue_ns != 0 and goes_back(at, &other, new):
+            return True
+    return False
+
+
+cdef bint takes(const FeedTable* table, InstrumentRow* at, const Newest* known, const Newest* new, bint is_print) noexcept nogil:
     cdef uint32_t market = table.markets[new.feed]
     if known.feed == NO_FEED:
+        if is_overtaken(table, at, new, is_print):
+            return False
         if at.lead == NO_FEED:
             at.lead = market
         return True
     if table.markets[known.feed] == market:
         if new.venue_ns != 0 and known.venue_ns != 0:
-            if is_later(new, known) or is_planted(APPLY_OLDER_OF_TWO_FEEDS):
-                return True
-            # Nothing goes back in time, unless the venue's clock did: then what is in force ends at its limit.
-            return known.venue_ns - new.venue_ns > SET_BACK_NS and not is_within(known.mono_ns, new.mono_ns, at.max_age_ns)
+            return not goes_back(at, known, new) or is_planted(APPLY_OLDER_OF_TWO_FEEDS)
         if new.feed == known.feed:
             return True
+    elif is_overtaken(table, at, new, is_print):
+        return False
     elif market == at.lead:
         return True                            # another stood in for a kind of data that the leader had not given yet
     if is_led(table, at, new.mono_ns, at.max_age_ns // 2):
@@ -101,18 +132,16 @@ cdef bint stand_in(const FeedTable* table, uint32_t row, int64_t mono_ns) noexce
 cdef void put_newest(const FeedTable* table, uint32_t row) noexcept nogil:
     """What the leading market said last comes in force. A kind of data that it has not given stays as it is."""
     cdef InstrumentRow* at = table.rows + row
-    cdef const FeedRow* line
     cdef Newest quote, last, it
     cdef uint32_t feed
     quote.feed = last.feed = NO_FEED
     for feed in range(table.count):
         if not table.is_up[feed] or table.markets[feed] != at.lead:
             continue
-        line = line_of(table, feed, row)
-        it.feed, it.seq, it.venue_ns, it.mono_ns = feed, line.quote.seq, line.quote.venue_ns, line.quote.mono_ns
+        it = said_by(table, feed, row, False)
         if it.mono_ns != 0 and (quote.feed == NO_FEED or is_later(&it, &quote)):
             quote = it
-        it.feed, it.seq, it.venue_ns, it.mono_ns = feed, line.last.seq, line.last.venue_ns, line.last.mono_ns
+        it = said_by(table, feed, row, True)
         if it.mono_ns != 0 and (last.feed == NO_FEED or is_later(&it, &last)):
             last = it
     if quote.feed != NO_FEED:

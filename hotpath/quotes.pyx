@@ -154,7 +154,7 @@ cdef class QuoteTable:
         if self.feeds.count > 1:
             known.feed, known.seq, known.venue_ns, known.mono_ns = at.quote_feed, at.quote_seq, at.quote_venue_ns, at.quote_mono_ns
             new.feed, new.seq, new.venue_ns, new.mono_ns = feed, feed_seq, venue_ns, mono_ns
-            if not takes(&self.feeds, at, &known, &new):
+            if not takes(&self.feeds, at, &known, &new, False):
                 return note(counters, flags | ASIDE)
         put_quote(at, own, feed)
         counters[0] = counters[0] + 1
@@ -199,7 +199,7 @@ cdef class QuoteTable:
         if self.feeds.count > 1:
             known.feed, known.seq, known.venue_ns, known.mono_ns = at.last_feed, at.last_seq, at.last_venue_ns, at.last_mono_ns
             new.feed, new.seq, new.venue_ns, new.mono_ns = feed, feed_seq, venue_ns, mono_ns
-            if not takes(&self.feeds, at, &known, &new):
+            if not takes(&self.feeds, at, &known, &new, True):
                 return note(counters, flags | ASIDE)
         put_print(at, own, feed)
         counters[1] = counters[1] + 1

@@ -76,6 +76,13 @@ class Newest:
         return self.seq > other.seq or (self.seq == 0 and self.feed == other.feed)
 
 
+def _goes_back(at: Instrument, known: Newest, new: Newest) -> bool:
+    """Nothing goes back in its market's time, unless the venue's clock did: then what was said ends at its limit."""
+    has_been_set_back = known.venue_ns - new.venue_ns > SET_BACK_NS
+    is_over = known.mono_ns == 0 or new.mono_ns - known.mono_ns > at.max_age_ns
+    return not new.is_later(known) and not (has_been_set_back and is_over)
+
+
 def put_quote(at: Instrument, quote: Quote, feed: int) -> None:
     """A feed's quote is in force from here."""
     at.bid_px_e9, at.bid_qty_e9, at.ask_px_e9, at.ask_qty_e9 = (
@@ -105,25 +112,38 @@ class Feeds:
         self.is_up = [True] * len(self.markets)
         self.lines = [[Line() for _ in self.instruments] for _ in self.markets]
 
-    def takes(self, at: Instrument, known: Newest, new: Newest) -> bool:
+    def takes(self, at: Instrument, known: Newest, new: Newest, kind: str) -> bool:
         """Whether an update comes in force instead of what is known of its kind; moves the lead if need be."""
         market = self.markets[new.feed]
         if known.feed == NO_FEED:
+            if self._is_overtaken(at, new, kind):
+                return False
             at.lead = market if at.lead == NO_FEED else at.lead
             return True
         if self.markets[known.feed] == market:
             if new.venue_ns and known.venue_ns:
-                has_been_set_back = known.venue_ns - new.venue_ns > SET_BACK_NS
-                is_over = known.mono_ns == 0 or new.mono_ns - known.mono_ns > at.max_age_ns
-                return new.is_later(known) or (has_been_set_back and is_over)
+                return not _goes_back(at, known, new)
             if new.feed == known.feed:
                 return True
+        elif self._is_overtaken(at, new, kind):
+            return False
         elif market == at.lead:
             return True
         if self._is_led(at, new.mono_ns, at.max_age_ns // 2):
             return False
         at.lead = market
         return True
+
+    def _is_overtaken(self, at: Instrument, new: Newest, kind: str) -> bool:
+        """Whether another feed of its market said it, or what came after it, before."""
+        row = next(row for row, one in enumerate(self.instruments) if one is at)
+        for feed, lines in enumerate(self.lines):
+            it: Quote | Print = getattr(lines[row], kind)
+            is_of_it = feed != new.feed and self.markets[feed] == self.markets[new.feed]
+            is_told = it.venue_ns != 0 and new.venue_ns != 0
+            if is_of_it and is_told and _goes_back(at, Newest(feed, it.seq, it.venue_ns, it.mono_ns), new):
+                return True
+        return False
 
     def stand_in(self, row: int, mono_ns: int) -> bool:
         """Let another market lead where the one that does is down or old. Whether what is in force changed."""

@@ -233,7 +233,7 @@ class QuoteTable:
         own.mono_ns = line.since_ns = mono_ns
         own.venue_ns, own.seq, own.flags = venue_ns or own.venue_ns, feed_seq or own.seq, flags
         known = Newest(at.quote_feed, at.quote_seq, at.quote_venue_ns, at.quote_mono_ns)
-        if self.feed_count > 1 and not self.feeds.takes(at, known, Newest(feed, feed_seq, venue_ns, mono_ns)):
+        if self.feed_count > 1 and not self.feeds.takes(at, known, Newest(feed, feed_seq, venue_ns, mono_ns), "quote"):
             return self._count(feed, row, flags | ASIDE, "quotes")
         put_quote(at, own, feed)
         return self._count(feed, row, flags, "quotes")
@@ -262,7 +262,7 @@ class QuoteTable:
         own.mono_ns = line.since_ns = mono_ns
         own.venue_ns, own.seq, own.flags = venue_ns or own.venue_ns, feed_seq or own.seq, flags
         known = Newest(at.last_feed, at.last_seq, at.last_venue_ns, at.last_mono_ns)
-        if self.feed_count > 1 and not self.feeds.takes(at, known, Newest(feed, feed_seq, venue_ns, mono_ns)):
+        if self.feed_count > 1 and not self.feeds.takes(at, known, Newest(feed, feed_seq, venue_ns, mono_ns), "last"):
             return self._count(feed, row, flags | ASIDE, "trades")
         put_print(at, own, feed)
         return self._count(feed, row, flags, "trades")

@@ -255,3 +255,15 @@ def test_what_a_lost_feed_said_last_counts_for_how_long_nothing_was_heard() -> N
     assert quote(copies, B, 100, 1, 400) == QuoteFlag.ASIDE
     copies.set_up(B, False, 410)
     assert copies.snapshot(0)["seen_ns"] < 400, "a copy is no news"
+
+
+def test_a_market_that_takes_over_does_not_begin_before_what_it_said() -> None:
+    """A feed that lags speaks while its market does not lead: its venue has moved on, and has said so by the other."""
+    quotes = table(0, 0, 1)
+    quote(quotes, B, 100, 28, 10)
+    quote(quotes, C, 90, 1, 600)
+    assert bid(quotes, 600) == 90
+    assert quote(quotes, A, 101, 21, 1_200) == QuoteFlag.ASIDE
+    assert bid(quotes, 1_200) == 90
+    assert quote(quotes, A, 102, 29, 1_210) == APPLIED
+    assert bid(quotes, 1_210) == 102

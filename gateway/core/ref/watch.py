@@ -136,10 +136,9 @@ class Watch:
         else:
             self.malformed[feed] += tick["kind"] < 0
             return 0
-        if flags & (BACKWARD | BAD_VALUE | ASIDE):
-            return 0
-        for source in sources:
-            self._judge((row, source), tick["qty_e9"], venue_ns, seq, mono_ns, wall_ns)
+        if not flags & (BACKWARD | BAD_VALUE | ASIDE):
+            for source in sources:
+                self._judge((row, source), tick["qty_e9"], venue_ns, seq, mono_ns, wall_ns)
         return self._outcome(before)
 
     def _judge(self, line: Line, qty_e9: int, venue_ns: int, feed_seq: int, mono_ns: int, wall_ns: int) -> None:
