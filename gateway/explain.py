@@ -43,7 +43,7 @@ class Trace:
     def __init__(self, engine: Engine, order: int) -> None:
         self.engine = engine
         self.order = order
-        self.account, first = engine.views.accepted(order)
+        self.account, first = engine.views.began(order)
         fired = engine.views.fired(order)[1]
         self.told: list[Told] = []
         self.is_whole = True

@@ -134,6 +134,9 @@ class Router:
                 engine.state.submit_later(order)  # replaced a moment ago: a crash now would lose the terms
             elif not self.siblings.hold_back(order):
                 tickets.append(ticket)
+            elif order in self.suspects:  # standing back it could be ended here, and may be at the broker since before
+                self.siblings.waits.pop(order, None)
+                self.doubt_suspect(order)
         if tickets:
             for ticket in tickets[self._hand_over(tickets, before, mono) :]:
                 self._wait(ticket.order)

@@ -101,7 +101,8 @@ cdef bint takes(const FeedTable* table, InstrumentRow* at, const Newest* known, 
     elif market == at.lead:
         return True                            # another stood in for a kind of data that the leader had not given yet
     if is_led(table, at, new.mono_ns, at.max_age_ns // 2):
-        return False
+        # It leads by its other kind of data: another stands in for this one, of which it says nothing any more.
+        return not is_within(known.mono_ns, new.mono_ns, at.max_age_ns)
     at.lead = market
     return True
 

@@ -105,7 +105,7 @@ cdef class Intake(TermsReader):
             return self._refuse(Refusal.BAD_FIELD, "expire_ns", "expire_ns lies in the past")
         if t.trigger == TriggerKind.TRAIL and not self._has_trail_room(t):
             return self._refuse(Refusal.BUSY, "trigger.trail", "too many different trails on the instrument; use a distance that others have")
-        if not t.parent and begins_late(self.state, t):
+        if t.trigger == TriggerKind.TRAIL and not t.parent and begins_late(self.state, t):
             return self._refuse(Refusal.BUSY, "trigger.trail", "prices of a moment ago still fire orders there; send it again")
         if t.trigger and not t.parent and not t.fire_through and self._through(t, mono_ns):
             return self._refuse(Refusal.TRIGGER_THROUGH, "trigger.stop_px", "the condition is already true; set if_through to fire, or move stop_px")

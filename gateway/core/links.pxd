@@ -20,7 +20,7 @@ cdef class Links:
     cdef dict newest                         # (account, text of the group) -> first member of the newest
     cdef deque[Due] due
     cdef dict armed                          # instruments on which a parent has armed an order since they were last judged
-    cdef dict late                           # trails, let live behind prices that have yet to fire on their line
+    cdef dict late                           # let live behind prices that have yet to fire on their line
     cdef dict grown                          # order -> number of the event, in this life, that armed it or gave it more
     cdef int tie(self, uint32_t order) except -1
     cdef bint touches(self, uint32_t order) noexcept nogil

@@ -2,6 +2,7 @@
 from libc.stdint cimport int64_t, uint32_t
 from libcpp.vector cimport vector
 from hotpath.enums cimport *
+from hotpath.fixed cimport MAX_E9
 from hotpath.orders cimport OrderRow, is_done
 from hotpath.records cimport Terms
 from gateway.core.links cimport MEMBERS_MAX
@@ -76,17 +77,22 @@ cdef int may_share(TermsReader r, uint32_t account, str name, bytes oco, const T
     cdef int64_t first = s.links.group_of(account, oco)
     cdef int i, n = 0, count, code
     cdef size_t k
+    cdef int64_t left_e9 = MAX_E9 - t.order_qty_e9            # what the shares add up to must not wrap
     if first >= 0:
         n = s.links.members(<uint32_t>first, members)
     count = n
     for i in range(n):
         if s.orders.rows[members[i]].terms.instrument != t.instrument:
             return other_symbol(r, name)
+        left_e9 -= min(most_qty(&s.orders.rows[members[i]]), left_e9 + 1)
     for k in range(terms.size()):
         if ahead[k].oco == name:
             count += 1
             if terms[0][k].instrument != t.instrument:
                 return other_symbol(r, name)
+            left_e9 -= min(terms[0][k].order_qty_e9, left_e9 + 1)
+    if left_e9 < 0:
+        return too_much(r)
     if count >= MEMBERS_MAX:
         return r._refuse(Refusal.BAD_COMBINATION, "oco", f"a group has at most {MEMBERS_MAX} orders, those that are done included")
     for i in range(n):
@@ -100,6 +106,14 @@ cdef int may_share(TermsReader r, uint32_t account, str name, bytes oco, const T
             if code:
                 return code
     return 0
+
+
+cdef inline int64_t most_qty(const OrderRow* row) noexcept nogil:
+    return max(row.terms.whole_qty_e9, row.terms.order_qty_e9)
+
+
+cdef int too_much(TermsReader r) except 1:
+    return r._refuse(Refusal.BAD_FIELD, "qty", "the quantities of the group are too large together")
 
 
 cdef int other_symbol(TermsReader r, str name) except 1:
@@ -125,6 +139,7 @@ cdef int revise(TermsReader r, uint32_t order, const Terms* t) except 1:
     cdef OrderRow* row = &s.orders.rows[order]
     cdef const Terms* parent
     cdef int i, n, code
+    cdef int64_t left_e9 = MAX_E9 - max(t.whole_qty_e9, t.order_qty_e9)
     if row.terms.parent:
         parent = &s.orders.rows[row.terms.parent - 1].terms
         if is_exit(parent, t) and t.whole_qty_e9 > max(parent.whole_qty_e9, row.terms.whole_qty_e9):
@@ -132,8 +147,10 @@ cdef int revise(TermsReader r, uint32_t order, const Terms* t) except 1:
     if row.terms.group:
         n = s.links.members(order, members)
         for i in range(n):
+            if members[i] != order:
+                left_e9 -= min(most_qty(&s.orders.rows[members[i]]), left_e9 + 1)
             if members[i] != order and not is_done(s.orders.rows[members[i]].ord_status):
                 code = uncross(r, t, &s.orders.rows[members[i]].terms)
                 if code:
                     return code
-    return 0
+    return too_much(r) if left_e9 < 0 else 0

@@ -66,7 +66,8 @@ cdef int64_t part_of(State s, const OrderRow* parent, const Terms* terms) noexce
         return 0
     if is_exit(&parent.terms, terms):
         of = max(goal_e9, terms.whole_qty_e9)
-    return lots(s, terms, bs_part(terms.whole_qty_e9, got_e9, of))
+    got_e9 = lots(s, terms, bs_part(terms.whole_qty_e9, got_e9, of))
+    return got_e9 if got_e9 >= s.quotes.rows[terms.instrument].min_qty_e9 else 0     # a venue would refuse it
 
 
 cdef int64_t part_qty(State s, const OrderRow* row) noexcept nogil:

@@ -83,8 +83,8 @@ cdef inline bint is_same_trail(const Terms* a, const Terms* b) noexcept nogil:
     return a.trail_e9 == b.trail_e9 and a.trail_unit == b.trail_unit and a.stop_px_e9 == b.stop_px_e9
 
 cdef inline bint begins_late(State s, const Terms* t) noexcept nogil:
-    """A trail that begins at the next price, where older ones have yet to fire: they must not move it."""
-    return t.trigger == TriggerKind.TRAIL and t.stop_px_e9 == 0 and s.fired_px[t.instrument * SOURCES + t.source].high_px_e9 != 0
+    """Whether prices of its line from before have yet to fire, which must neither fire nor move what begins now."""
+    return t.trigger != 0 and s.fired_px[t.instrument * SOURCES + t.source].high_px_e9 != 0
 
 cdef inline bint is_doubted(const OrderRow* row) noexcept nogil:
     return row.stage == Stage.IN_DOUBT

@@ -208,6 +208,8 @@ cdef class State(Recorder):
         elif not was_open and not is_done(row.ord_status):      # accepted, or found working after it was called done
             self.gate.count_open(row.account, 1)
             self._link(ev.order, row.account)
+        if was_held and is_held(row) and not is_moved and not self.stops.is_armed(ev.order):
+            return 0                                         # a price has reached it, and it waits to be confirmed
         return self._watch(ev.order, row, is_moved, trailed.extreme_px_e9 if kind == Kind.TRAILED else 0)
 
     cdef void _chain(self, uint32_t order, uint32_t account) noexcept nogil:

@@ -211,6 +211,8 @@ cdef class TermsReader:
             return self._refuse(Refusal.UNSUPPORTED, "trigger.on_missed", "a trailing stop that was missed fires here")
         if t.trigger == TriggerKind.TRAIL and trigger.max_age_ms is not None:
             return self._refuse(Refusal.UNSUPPORTED, "trigger.max_age_ms", "the age limit of a trailing stop is the instrument's here")
+        if t.rearm_missed and trigger.max_age_ms is not None:
+            return self._refuse(Refusal.UNSUPPORTED, "trigger.on_missed", "what is missed goes by the instrument's age limit: rearm takes no max_age_ms")
         if trigger.max_age_ms is not None:
             if trigger.max_age_ms >= _MS_END:
                 return self._refuse(Refusal.BAD_FIELD, "trigger.max_age_ms", "trigger.max_age_ms is too far away")

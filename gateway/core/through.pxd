@@ -17,6 +17,7 @@ cdef struct Waiting:
     uint32_t order
     uint32_t ticks                       # qualifying updates that count
     uint32_t term                        # of its line, when it came
+    uint32_t rev                         # of the order: what was counted before a client's replace counts no more
     uint8_t missed                       # became true while nobody watched
     uint8_t parked                       # missed, and to fire only after the condition has been false
 

@@ -133,6 +133,11 @@ cdef class Views:
         cdef OrderRow* row = &self.state.orders.rows[order]
         return row.account, self.state.links.grown.get(order, row.accepted_acct_seq)
 
+    def began(self, uint32_t order) -> tuple:
+        """(account, number of its `accepted` event there) of an order."""
+        cdef OrderRow* row = &self.state.orders.rows[order]
+        return row.account, row.accepted_acct_seq
+
     def fired(self, uint32_t order) -> tuple:
         """(account, number of its `triggered` event there) of an order; 0 when nothing has fired it."""
         cdef OrderRow* row = &self.state.orders.rows[order]

@@ -141,7 +141,8 @@ cdef class Watch(Release):
         """An update that concerns an order, or may: one that waits, one of the index, or one that a queued price reaches."""
         cdef uint8_t* look = &self.look[tick.instrument * SOURCES + source]
         cdef bint missed = look[0] & Look.UNWATCHED != 0
-        cdef bint reaches = fires and self._reaches(tick.instrument, source, px_e9, wall_ns)
+        # Behind prices that have yet to fire there, what it reaches is known only in its turn.
+        cdef bint reaches = look[0] & Look.QUEUED != 0 or (fires and self._reaches(tick.instrument, source, px_e9, wall_ns))
         look[0] &= ~<uint8_t>Look.UNWATCHED
         if not reaches and not look[0]:
             return 0
@@ -389,11 +390,11 @@ cdef class Watch(Release):
             self.look[self.spans.back()] &= ~<uint8_t>Look.QUEUED
             self.spans.pop_back()
         if self.state.links.late:
-            self._let_trail()
+            self._let_live()
         return total
 
-    cdef int _let_trail(self) except -1:
-        """Trails whose parents were filled behind prices that had yet to fire there begin at the next price now."""
+    cdef int _let_live(self) except -1:
+        """Orders whose parents were filled behind prices that had yet to fire there are armed now."""
         for order in self.state.links.late:
             self.state.links.due.push_back(Due(order, 0))
         self.state.links.late.clear()
@@ -419,6 +420,7 @@ cdef class Watch(Release):
         item.order = order
         item.ticks = firing.cause == Cause.UPDATE
         item.term = self.through.term[line]
+        item.rev = self.state.orders.rows[order].rev
         item.missed = firing.missed
         item.parked = parks
         self.through.put(line, &item)
@@ -448,6 +450,8 @@ cdef class Watch(Release):
             is_through = firing.px_e9 >= item.level_px_e9
         if not is_through:
             return self.state._watch(item.order, row, False, 0)
+        if item.rev != row.rev:
+            item.rev, item.ticks, item.since_ns = row.rev, 0, firing.mono_ns
         if not item.parked and self._counts(&item, &row.terms, firing):
             self._release(item.order, firing, mono_ns, item.ticks, item.missed)
             return 1

@@ -129,8 +129,8 @@ class Feeds:
             return False
         elif market == at.lead:
             return True
-        if self._is_led(at, new.mono_ns, at.max_age_ns // 2):
-            return False
+        if self._is_led(at, new.mono_ns, at.max_age_ns // 2):  # by its other kind of data, perhaps
+            return known.mono_ns == 0 or new.mono_ns - known.mono_ns > at.max_age_ns
         at.lead = market
         return True
 

@@ -123,7 +123,7 @@ class Intake(TermsReader):
             raise Refused(BAD_FIELD, "expire_ns", "expire_ns lies in the past")
         if t.trigger == TriggerKind.TRAIL and not self.state.has_trail_room(t):
             raise Refused(BUSY, "trigger.trail", NO_TRAIL_ROOM)
-        if not t.parent and self.state.begins_late(t):
+        if t.trigger == TriggerKind.TRAIL and not t.parent and self.state.begins_late(t):
             raise Refused(BUSY, "trigger.trail", "prices of a moment ago still fire orders there; send it again")
         if t.trigger and not t.parent and not t.fire_through and self._is_through(t, mono_ns):
             text = "the condition is already true; set if_through to fire, or move stop_px"

@@ -21,7 +21,7 @@ class Links:
         self.by_first: dict[int, list[int]] = {}
         self.newest: dict[tuple[int, int], int] = {}  # (account, text of the group) -> first member of the newest
         self.due: deque[tuple[int, int]] = deque()  # (order, kind of record) whose ties have yet to be settled
-        self.late: dict[int, None] = {}  # trails, let live behind prices that have yet to fire on their line
+        self.late: dict[int, None] = {}  # let live behind prices that have yet to fire on their line
         self.grown: dict[int, int] = {}  # order -> number of the event, in this life, that armed it or gave it more
         self.armed: dict[int, None] = {}  # instruments on which a parent has armed an order since they were last judged
 

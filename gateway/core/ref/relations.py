@@ -10,6 +10,7 @@ from gateway.core.ref import terms as asked
 from gateway.core.ref.links import MEMBERS_MAX
 from gateway.core.ref.terms import Refused, is_name
 from hotpath.enums import Pending, Side, TriggerKind
+from hotpath.ref.fixed import MAX_E9
 from hotpath.ref.orders import OrderRow
 from hotpath.ref.records import Terms
 
@@ -81,8 +82,18 @@ def _may_share(state: State, account: int, oco: str, t: Terms, ahead: list[Earli
     if len(members) + len(others) >= MEMBERS_MAX:
         text = f"a group has at most {MEMBERS_MAX} orders, those that are done included"
         raise Refused(asked.BAD_COMBINATION, "oco", text)
+    _bound(t.order_qty_e9, [*map(_most_e9, members), *(other.order_qty_e9 for other in others)])
     for other in [*(row.terms for row in members if not row.is_done), *others]:
         uncross(t, other)
+
+
+def _most_e9(row: OrderRow) -> int:
+    return max(row.terms.whole_qty_e9, row.terms.order_qty_e9)
+
+
+def _bound(qty_e9: int, others_e9: list[int]) -> None:
+    if qty_e9 + sum(others_e9) > MAX_E9:
+        raise Refused(asked.BAD_FIELD, "qty", "the quantities of the group are too large together")
 
 
 def uncross(t: Terms, other: Terms) -> None:
@@ -111,3 +122,5 @@ def revise(state: State, order: int, t: Terms) -> None:
             other = state.orders.rows[member]
             if member != order and not other.is_done:
                 uncross(t, other.terms)
+        others = [state.orders.rows[member] for member in state.links.members(order) if member != order]
+        _bound(max(t.whole_qty_e9, t.order_qty_e9), [*map(_most_e9, others)])

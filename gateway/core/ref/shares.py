@@ -69,7 +69,8 @@ def part_of(state: State, parent: OrderRow, terms: Terms) -> int:
     if got_e9 <= 0 or (terms.when_full and got_e9 < goal_e9) or (is_immediate(terms) and not parent.is_done):
         return 0
     part = whole_e9 * got_e9 // (max(goal_e9, whole_e9) if exits else goal_e9)
-    return part - part % state.quotes.rows[terms.instrument].lot_e9
+    part -= part % state.quotes.rows[terms.instrument].lot_e9
+    return part if part >= state.quotes.rows[terms.instrument].min_qty_e9 else 0  # a venue would refuse it
 
 
 def hope_e9(state: State, row: OrderRow) -> int:

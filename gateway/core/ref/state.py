@@ -280,6 +280,8 @@ class State:
         if kind == rec.TRAILED:
             told = rec.read(rec.TrailedBody, payload)
             extreme_e9, is_moved = told.extreme_px_e9, bool(told.activated)
+        if was_held and row.is_held and not is_moved and not self.stops.holds(ev.order):
+            return  # a price has reached it, and it waits to be confirmed
         self.watch(ev.order, row, is_moved=is_moved, extreme_px_e9=extreme_e9)
 
     def _book(self, kind: int, ev: OrderEvent, row: OrderRow, payload: bytes) -> None:
@@ -394,9 +396,8 @@ class State:
             self.trails.append(order)
 
     def begins_late(self, terms: Terms) -> bool:
-        """A trail that begins at the next price, where older ones have yet to fire: they must not move it."""
-        is_trail = terms.trigger == TriggerKind.TRAIL and not terms.stop_px_e9
-        return is_trail and (terms.instrument, terms.source) in self.fired_px
+        """Whether prices of its line from before have yet to fire, which must neither fire nor move what begins now."""
+        return terms.trigger != 0 and (terms.instrument, terms.source) in self.fired_px
 
     def has_trail_room(self, terms: Terms) -> bool:
         """Whether one more trail of this distance fits on its line."""

@@ -147,6 +147,9 @@ class TermsReader:
         t.source = self._source(trigger, t)
         t.fire_through = int(trigger.if_through == "fire")
         t.rearm_missed = int(trigger.on_missed == "rearm")
+        if t.rearm_missed and trigger.max_age_ms is not None and t.trigger != TriggerKind.TRAIL:
+            text = "what is missed goes by the instrument's age limit: rearm takes no max_age_ms"
+            raise Refused(UNSUPPORTED, "trigger.on_missed", text)
         if t.trigger == TriggerKind.TRAIL and t.rearm_missed:
             raise Refused(UNSUPPORTED, "trigger.on_missed", "a trailing stop that was missed fires here")
         if t.trigger == TriggerKind.TRAIL and trigger.max_age_ms is not None:

@@ -159,6 +159,11 @@ class Views:
         row = self._row(order)
         return row.account, self.state.links.grown.get(order, row.accepted_acct_seq)
 
+    def began(self, order: int) -> tuple[int, int]:
+        """(account, number of its `accepted` event there) of an order."""
+        row = self._row(order)
+        return row.account, row.accepted_acct_seq
+
     def fired(self, order: int) -> tuple[int, int]:
         """(account, number of its `triggered` event there) of an order; 0 when nothing has fired it."""
         row = self.state.orders.rows[order]

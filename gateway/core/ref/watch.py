@@ -67,6 +67,7 @@ class Waiting:
     level_px_e9: int  # the trigger price that was reached
     ticks: int  # qualifying updates that count
     term: int  # of its line, when it came
+    rev: int  # of the order: what was counted before a client's replace counts no more
     missed: bool  # became true while nobody watched
     parked: bool  # missed, and to fire only after the condition has been false
     due_ns: int | None = None  # when time alone confirms it
@@ -355,7 +356,7 @@ class Watch:
             self.backlog.popleft()
         self.state.fired_px.clear()
         late = self.state.links.late
-        if late:  # trails whose parents were filled behind those prices begin at the next one now
+        if late:  # orders whose parents were filled behind those prices are armed now
             self.state.links.due.extend((order, 0) for order in late)
             late.clear()
             shares.settle(self.state)
@@ -376,7 +377,7 @@ class Watch:
         else:
             item = Waiting(
                 order, firing.mono_ns, firing.mono_ns - firing.age_ns, self.state.stops.popped_of(order),
-                int(firing.cause == UPDATE), self.terms[firing.line], firing.missed, parks,
+                int(firing.cause == UPDATE), self.terms[firing.line], row.rev, firing.missed, parks,
             )  # fmt: skip
             if terms.confirm_ns and not parks:
                 item.due_ns = item.since_ns + terms.confirm_ns
@@ -400,6 +401,8 @@ class Watch:
         if firing.px_e9 > item.level_px_e9 if is_down else firing.px_e9 < item.level_px_e9:
             self.state.watch(item.order, row)
             return 0
+        if item.rev != row.rev:
+            item.rev, item.ticks, item.since_ns = row.rev, 0, firing.mono_ns
         if not item.parked and self._counts(item, row.terms, firing):
             self._release(item.order, firing, mono_ns, item.ticks, item.missed)
             return 1
