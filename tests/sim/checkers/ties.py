@@ -42,9 +42,10 @@ class Ties:
     def on_reached(self, item: Reached) -> None:
         if type(item.message) is not m.New:
             return
-        order = self.judge.journal.orders.get(self.judge.ledger.orders[item.message.id].row)
-        if order is None:
-            return
+        theirs = self.judge.ledger.orders[item.message.id]
+        order = self.judge.journal.orders.get(theirs.row)
+        if order is None or theirs.status != "asked":
+            return  # a copy that the network made of one that is known there
         if order.parent >= 0 and order.parent not in self.brought:
             raise Broken("I24", f"{order.name} left before its parent had a fill")
         if order.triggered:
