@@ -24,6 +24,7 @@ ACCOUNT = struct.Struct("<qIIIHH")
 INSTRUMENT = struct.Struct("<qqqqqIBB2x")
 STOP_KIND, SELL = 1, 2
 FLAT_STATE = (0, 0, 0, 0, 0)
+CHECKED = (Kind.ACCEPTED, Kind.TRIGGERED, Kind.PENDING_REPLACE_EV, Kind.REPLACED)  # what is decided by limits
 
 
 @dataclass(slots=True)
@@ -49,6 +50,7 @@ class Folded:
     leaves_qty_e9: int = 0
     rev: int = 1
     triggered: int = 0
+    checked_seq: int = 0  # record of the last decision that took it, or more of it, to the broker
     fills: dict[str, int] = field(default_factory=dict)  # exec_id -> quantity, 0 when it was broken since
 
     @property
@@ -138,6 +140,8 @@ class Journal:
             self.names[account, self.orders[row].name] = self.orders[row]
         order = self.orders[row]
         before, before_cum = order.state, order.cum_qty_e9
+        if kind in CHECKED:
+            order.checked_seq = record.seq
         exec_id, is_repeat = self._body(order, kind, data)
         order.state = (status, stage, hold, pending, reason)
         order.cum_qty_e9, order.leaves_qty_e9, order.rev = cum, leaves, rev
