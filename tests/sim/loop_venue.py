@@ -89,11 +89,13 @@ class BrokerSide:
         self._draw = self.kernel.rng("venue faults")
         self._silent_until_ns = 0
         self._last: dict[str, bytes] = {}
+        self._lives: dict[Session, int] = {}  # the gateway's, that opened it: what lingers comes after its end
         self._wrap()
 
     def _wrap(self) -> None:
         """Put the faults before the venue's own methods."""
         venue: Any = self.venue
+        self._add_session, venue.add_session = venue.add_session, self._opened
         self._on_login, venue.on_login = venue.on_login, self._login
         self._on_request, venue.on_request = venue.on_request, self._request
         self._on_query, venue.exchange.on_query = venue.exchange.on_query, self._query
@@ -115,6 +117,10 @@ class BrokerSide:
         if type(message) is m.Busted:
             self.busted.append(message)
 
+    def _opened(self, session: Session) -> bool:
+        self._lives[session] = self.world.life
+        return bool(self._add_session(session))
+
     def _login(self, session: Session) -> None:
         self._on_login(session)
         for message in self.busted:  # nobody could ask for one that was said while nobody listened
@@ -127,7 +133,7 @@ class BrokerSide:
         times = 2 if isinstance(request, orders) and self.faults.hit("link.repeat_request") else 1
         for _ in range(times):
             if isinstance(request, (*orders, m.Query)):
-                self.world.history.reached.append(Reached(self.kernel.now_ns, self.world.life, request))
+                self.world.history.reached.append(Reached(self.kernel.now_ns, self._lives[session], request))
             self._on_request(session, request, line)
 
     def _barely(self, message: m.Message) -> m.Message:
