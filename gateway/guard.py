@@ -19,12 +19,10 @@ from gateway.core.views import Views
 from gateway.core.watch import Watch
 from gateway.core.world import World
 from gateway.options import PolicyOptions
-from hotpath.records import Kind
 
 log = structlog.get_logger("guard")
 CHECK_NS = 100_000_000
 NEVER_NS = 1 << 62  # the age of data that is not there: every order is blind
-ARRIVALS = (Kind.ACCEPTED, Kind.RELEASED, Kind.REPLACED)  # after these an order may rest that did not before
 
 
 class Protection(IntEnum):
@@ -44,6 +42,7 @@ class Loss:
     told: set[int] = field(default_factory=set)
     blind_ns: int = 0  # since when nobody could judge them in this life, monotonic
     closed: set[int] = field(default_factory=set)  # accounts whose position was flattened
+    came: int = 0  # orders that had come to rest there at the last look
     count: int = 0  # orders that were concerned when the accounts were told
     is_all: bool = True  # of those that rest there; false: some take older data than others
 
@@ -62,7 +61,6 @@ class Guard:
         self._losses: dict[int, Loss] = {}
         self._flatten = flatten
         self._due_ns = 0
-        self._arrivals = 0  # how many of them there were
         self.policies: dict[int, PolicyOptions] = {}  # by account; the defaults for any other
         self.unguarded_ns = 0  # sum over instruments of the times in which resting stops were not watched
 
@@ -96,7 +94,6 @@ class Guard:
         """Tell of what is blind now and was not, or concerns more orders since."""
         causes = {}
         held = self._views.held() if silent else {}
-        is_more = bool(silent) and self._has_more_to_tell()
         for row, (age_ns, count) in silent.items():
             loss = self._losses.get(row)
             if loss is None or loss.state == Protection.UNGUARDED:
@@ -105,19 +102,14 @@ class Guard:
                 loss = self._losses[row]
                 causes[row] = b"feed silent", age_ns
                 log.warning("blind", symbol=self._state.quotes.symbol_of(row), orders=count, age_ns=age_ns)
-            elif is_more or count > loss.count:
+            elif count > loss.count or self._views.came_to_rest(row) != loss.came:
                 causes[row] = b"feed silent", age_ns
             if count == held[row] and not loss.is_all:  # who knows of some orders is told of the rest
                 loss.told.clear()
                 causes[row] = b"feed silent", age_ns
+            loss.came = self._views.came_to_rest(row)
             loss.count, loss.is_all = max(loss.count, count), count == held[row]
         self._tell(causes, wall_ns)
-
-    def _has_more_to_tell(self) -> bool:
-        """Whether orders came, or went to rest, since the last look: perhaps of an account that does not know yet."""
-        kinds = self._views.counts()
-        before, self._arrivals = self._arrivals, sum(kinds.get(int(kind), 0) for kind in ARRIVALS)
-        return self._arrivals != before
 
     def _tell(self, causes: dict[int, tuple[bytes, int]], wall_ns: int) -> None:
         """A `guard` to each account that has orders there and does not know yet."""

@@ -135,7 +135,7 @@ class Router:
             elif not self.siblings.hold_back(order):
                 tickets.append(ticket)
             elif order in self.suspects:  # standing back it could be ended here, and may be at the broker since before
-                self.siblings.waits.pop(order, None)
+                self.siblings.forget(order)
                 self.doubt_suspect(order)
         if tickets:
             for ticket in tickets[self._hand_over(tickets, before, mono) :]:

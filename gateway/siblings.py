@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gateway.engine import Engine
 
 NEVER_NS = 1 << 62
+QUEUED = (OrdStatus.PENDING_NEW, Stage.QUEUED)
 
 
 class Siblings:
@@ -27,6 +28,7 @@ class Siblings:
         self.engine = engine
         self.wait_ns = wait_ns
         self.waits: dict[int, int] = {}  # order -> until when, monotonic
+        self.asked: dict[int, set[int]] = {}  # order -> those that were asked to end for it
 
     def is_child(self, order: int) -> bool:
         """Whether its parent let it live, perhaps long after it was checked: it passes the whole chain again."""
@@ -40,24 +42,30 @@ class Siblings:
         engine = self.engine
         rivals = engine.views.rivals(order) if engine.views.is_tied(order) else []
         if not rivals or (PLANTED and is_on("leave_beside_a_sibling")):
-            self.waits.pop(order, None)
+            self.forget(order)
             return False
         mono_ns = engine.clock.mono_ns()
         until_ns = self.waits.get(order, 0)
         if not until_ns:
             self._begin(order, rivals, mono_ns)
+        elif until_ns <= mono_ns and engine.is_admitting and not self.asked.get(order, set()).issuperset(rivals):
+            self._begin(order, rivals, mono_ns)  # one that left meanwhile, or has yet to: only then does its time begin
         elif until_ns <= mono_ns:
             reach("siblings.waited_long_enough")
-            del self.waits[order]
-            return False
+            return False  # it stays known as due until it has left: a link that is full must not make it wait anew
         return True
 
-    def _end(self, rivals: list[int]) -> None:
+    def _end(self, order: int, rivals: list[int]) -> None:
         """Cancel those at the broker; one that is still on its way there is canceled when it has come."""
         for rival in rivals:
-            status, stage, _ = self.engine.views.status(rival)
-            if status != OrdStatus.PENDING_NEW or stage != Stage.QUEUED:
+            if self.engine.views.status(rival)[:2] != QUEUED:
+                self.asked.setdefault(order, set()).add(rival)
                 self.engine.intake.cancel_order(rival, Reason.OCO, self.engine.clock.wall_ns())
+
+    def forget(self, order: int) -> None:
+        """It waits no more."""
+        self.waits.pop(order, None)
+        self.asked.pop(order, None)
 
     def _begin(self, order: int, rivals: list[int], mono_ns: int) -> None:
         engine = self.engine
@@ -67,7 +75,7 @@ class Siblings:
             return
         reach("siblings.stands_back")
         self.waits[order] = mono_ns + self.wait_ns
-        self._end(rivals)
+        self._end(order, rivals)
         engine.later(self.wait_ns, self._over)
 
     def _over(self) -> None:
@@ -84,9 +92,11 @@ class Siblings:
                 continue
             status, stage, _ = engine.views.status(order)
             if status != OrdStatus.PENDING_NEW or stage != Stage.QUEUED:
-                del self.waits[order]
+                self.forget(order)
+            elif order in engine.router.in_line:
+                continue  # it is due, and waits for the link alone
             elif until_ns <= mono_ns or not (rivals := engine.views.rivals(order)):
                 engine.router.returned.add(order)  # by the line, which looks at position and limits again
                 engine.router.submit([order])
             elif until_ns < NEVER_NS:
-                self._end(rivals)
+                self._end(order, rivals)

@@ -46,6 +46,7 @@ cdef class State(Recorder):
     cdef uint64_t* acct_seqs                 # last event of each account
     cdef FiredSpan* fired_px                 # by instrument and source
     cdef uint32_t* held                      # by instrument: orders that rest here for a trigger
+    cdef uint64_t* came                      # by instrument: how many came to rest since the state was built
     cdef readonly dict tight                 # instrument -> {age limit below the instrument's (ns): how many of those have it}
     cdef readonly int64_t last_wall_ns       # of the last record: the last sign of life that a restart finds
     cdef readonly Trails trails               # those that trail, in turn

@@ -48,6 +48,7 @@ cdef class State(Recorder):
         self.acct_seqs = <uint64_t*>calloc(accounts, sizeof(uint64_t))
         self.make_room(accounts)
         self.held = <uint32_t*>calloc(instruments, sizeof(uint32_t))
+        self.came = <uint64_t*>calloc(instruments, sizeof(uint64_t))
         self.fired_px = <FiredSpan*>calloc(instruments * SOURCES, sizeof(FiredSpan))
         self.order_before = <uint32_t*>malloc(orders * sizeof(uint32_t))
         self.order_last = <uint32_t*>malloc(accounts * sizeof(uint32_t))
@@ -55,7 +56,7 @@ cdef class State(Recorder):
         self.open_prev = <uint32_t*>malloc(orders * sizeof(uint32_t))
         self.open_head = <uint32_t*>malloc(accounts * sizeof(uint32_t))
         self.open_tail = <uint32_t*>malloc(accounts * sizeof(uint32_t))
-        if (self.acct_seqs == NULL or self.held == NULL or self.fired_px == NULL or self.order_before == NULL or self.order_last == NULL or self.open_next == NULL
+        if (self.acct_seqs == NULL or self.held == NULL or self.came == NULL or self.fired_px == NULL or self.order_before == NULL or self.order_last == NULL or self.open_next == NULL
                 or self.open_prev == NULL or self.open_head == NULL or self.open_tail == NULL):
             raise MemoryError("no room for the state of the shard")
         memset(self.order_last, 0xFF, accounts * sizeof(uint32_t))
@@ -65,6 +66,7 @@ cdef class State(Recorder):
     def __dealloc__(self):
         free(self.acct_seqs)
         free(self.held)
+        free(self.came)
         free(self.fired_px)
         free(self.order_before)
         free(self.order_last)
@@ -182,6 +184,7 @@ cdef class State(Recorder):
             self.suspects.pop(ev.order, None)
         row = &self.orders.rows[ev.order]
         self.held[row.terms.instrument] += is_held(row)
+        self.came[row.terms.instrument] += is_held(row) and not was_held
         self.held[row.terms.instrument] -= was_held
         if row.terms.max_age_ns and is_held(row) != was_held:
             self._tighten(&row.terms, 1 if is_held(row) else -1)

@@ -133,6 +133,10 @@ cdef class Views:
         cdef OrderRow* row = &self.state.orders.rows[order]
         return row.account, self.state.links.grown.get(order, row.accepted_acct_seq)
 
+    def came_to_rest(self, uint32_t instrument) -> int:
+        """How many orders have come to rest there for a trigger since the state was built."""
+        return self.state.came[instrument] if instrument < self.state.quotes.capacity else 0
+
     def began(self, uint32_t order) -> tuple:
         """(account, number of its `accepted` event there) of an order."""
         cdef OrderRow* row = &self.state.orders.rows[order]

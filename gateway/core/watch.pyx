@@ -253,7 +253,9 @@ cdef class Watch(Release):
         cdef int64_t px
         for source in range(PriceSource.MARK):
             px = self.state.quotes.trigger_px(instrument, source, mono_ns)
-            if px and self.state.stops.fires(instrument, source, px) and self._reaches(instrument, source, px, wall_ns):
+            if not px or not (self.look[instrument * SOURCES + source] & Look.QUEUED or self.state.stops.fires(instrument, source, px)):
+                continue
+            if self._reaches(instrument, source, px, wall_ns):
                 self._again(instrument, source, px, Cause.SWEEP, mono_ns, wall_ns)
         return self._outcome(before)
 

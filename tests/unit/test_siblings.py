@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from brokers.ports import ReportCanceled
-from gateway.contracts.requests import After
+from gateway.contracts.requests import After, Trigger
 from hotpath.enums import OrdStatus, Reason
 from tests.property.order_world import E9
 from tests.unit.engine_rig import Rig
@@ -131,3 +131,51 @@ def test_an_order_that_moves_the_line_may_take_others_out_of_the_wait(
     router.siblings.waits.update(dict.fromkeys(again, 0))
     router.siblings.look()
     assert gone == again[:1]
+
+
+def test_a_stop_that_has_waited_for_its_sibling_does_not_wait_again_for_a_full_buffer() -> None:
+    rig = Rig()
+    rig.up()
+    rig.long()
+    rig.place("t", side="sell", px="105", oco="x", reduce_only=True)
+    rig.place("s", stop="95", oco="x", reduce_only=True)
+    rig.sync()
+    rig.new(1)
+    rig.link.submitted.clear()
+    rig.quote("S0", "94.99", "95.00")
+    rig.sync()
+    rig.clock.pass_ns(WAIT_NS)
+    wait = [call for delay_ns, call in rig.later if delay_ns == WAIT_NS]
+    rig.link.is_up = False  # the kernel's buffer is full
+    wait[0]()
+    assert rig.link.submitted == []
+    rig.link.is_up = True
+    rig.engine.on_writable()
+    rig.sync()
+    assert [ticket.order for ticket in rig.link.submitted] == [2]
+
+
+def test_one_that_left_with_the_order_that_fired_first_is_asked_to_end_before_the_other_leaves() -> None:
+    """Both fired while the disk stood still; the first leaves when it moves, and then the other's time begins."""
+    rig = Rig()
+    rig.up()
+    rig.long()
+    target = rig.place(
+        "t", side="sell", px=None, ord_type="market", oco="x", trigger=Trigger(kind="touch", stop_px="105")
+    )
+    stop = rig.place("s", stop="95", oco="x")
+    rig.link.submitted.clear()
+    rig.quote("S0", "94.99", "95.00")
+    rig.quote("S0", "105.00", "105.01")
+    rig.sync()
+    assert [ticket.order for ticket in rig.link.submitted] == [stop]
+    rig.clock.pass_ns(WAIT_NS)
+    for _, call in [one for one in rig.later if one[0] == WAIT_NS]:
+        call()
+    rig.sync()
+    assert [ticket.order for ticket in rig.link.canceled] == [stop]
+    assert [ticket.order for ticket in rig.link.submitted] == [stop]
+    rig.clock.pass_ns(WAIT_NS)
+    rig.later[-1][1]()
+    rig.sync()
+    assert [ticket.order for ticket in rig.link.submitted] == [stop, target]

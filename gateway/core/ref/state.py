@@ -67,6 +67,7 @@ class State:
         self.open_rows: list[list[int]] = [[] for _ in range(accounts)]  # in order of acceptance
         self.all_rows: list[list[int]] = [[] for _ in range(accounts)]
         self.held: Counter[int] = Counter()  # by instrument: orders that rest here for a trigger
+        self.came: Counter[int] = Counter()  # by instrument: how many came to rest since the state was built
         self.tight: dict[int, dict[int, int]] = {}  # instrument -> {age limit below its own: how many of those have it}
         self.doubts = 0  # open orders that are in doubt
         self.fired_px: dict[tuple[int, int], tuple[int, int]] = {}  # (instrument, source) -> prices yet to fire orders
@@ -260,6 +261,7 @@ class State:
             self.suspects.pop(ev.order, None)
         row = self.orders.rows[ev.order]
         self.held[row.terms.instrument] += row.is_held - was_held
+        self.came[row.terms.instrument] += row.is_held and not was_held
         self.tighten(row.terms, row.is_held - was_held)
         self.doubts += row.is_doubted - was_doubted
         if kind == rec.ACCEPTED:

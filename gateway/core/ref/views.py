@@ -159,6 +159,10 @@ class Views:
         row = self._row(order)
         return row.account, self.state.links.grown.get(order, row.accepted_acct_seq)
 
+    def came_to_rest(self, instrument: int) -> int:
+        """How many orders have come to rest there for a trigger since the state was built."""
+        return self.state.came[instrument]
+
     def began(self, order: int) -> tuple[int, int]:
         """(account, number of its `accepted` event there) of an order."""
         row = self._row(order)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.sim.checkers import Judge
 
 BPS_ONE = 10_000 * 10**9
-IN_FORCE_NS = 20 * SECOND  # no price is in force for longer
+IN_FORCE_NS = 120 * SECOND  # no price is in force for longer, a suspension of the machine included
 
 
 def stop_of(order: Folded, extreme_e9: int, tick_e9: int) -> int:
