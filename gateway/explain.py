@@ -15,7 +15,6 @@ import msgspec
 
 from gateway.contracts.events import Evidence
 from gateway.contracts.notices import Explained, Step
-from gateway.plants import reach
 from hotpath.records import Kind, release_check
 from risk.catalogue import explain as explain_decision
 
@@ -93,7 +92,6 @@ class Readers:
     def read(self, trace: Trace, done: Callable[[OSError | None], None]) -> bool:
         """Read all of it, then call `done` with what went wrong; False, and nothing done, when too many wait."""
         if len(self.waiting) >= READERS_MAX:
-            reach("explain.too_many")
             return False
         self.waiting.append((trace, done))
         if len(self.waiting) == 1:
