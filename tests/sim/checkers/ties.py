@@ -48,7 +48,8 @@ class Ties:
             return  # a copy that the network made of one that is known there
         if order.parent >= 0 and order.parent not in self.brought:
             raise Broken("I24", f"{order.name} left before its parent had a fill")
-        if order.triggered:
+        shard = self.judge.world.node.shard
+        if order.triggered and (shard is None or shard.engine.is_admitting):  # else what was asked is written nowhere
             for rival in self._rivals(order):
                 there = [one for one in self.judge.ledger.by_row.get(rival.row, ()) if one.is_live]
                 if there and not self._is_ending(rival):
