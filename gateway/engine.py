@@ -35,8 +35,10 @@ log = structlog.get_logger("engine")
 LAZY_NS = 1_000_000
 ROWS_AHEAD = 16_384  # order rows whose memory is committed before they are needed
 ROWS_A_TURN = 512
+DUE_A_TURN = 256  # time orders that fire in one turn
 TRAILS_A_TURN = 64  # trailing stops looked at, whose clients may have to be told
 SUSPECT_NS = 100_000_000  # how soon an end that waits for the broker's word is looked at again
+LATE_NS = 2_000_000_000  # of a planted bug
 RELEASE_RUN = 16  # fired orders in one write: the first does not wait long for the last
 
 
@@ -114,6 +116,7 @@ class Engine:
         self._is_flush_due = False
         self._relief_due_ns = 0
         self._is_drain_due = False
+        self._is_firing = False  # more time orders are due than one turn takes
         self._lazy_since_ns = 0  # age of the oldest record that waits for company
         self._durable_waits: deque[tuple[int, Callable[[], None]]] = deque()
 
@@ -354,7 +357,7 @@ class Engine:
             heapq.heappush(self.expiries, (expire_ns, order))
 
     def on_timer(self) -> None:
-        """Called every few milliseconds: expiries, doubts, waiting lines."""
+        """Called every few milliseconds: expiries, time orders, doubts, waiting lines."""
         wall_ns, mono_ns = self.clock.wall_ns(), self.clock.mono_ns()
         while self.expiries and self.expiries[0][0] <= wall_ns:
             _, order = heapq.heappop(self.expiries)
@@ -371,6 +374,8 @@ class Engine:
         if self.watch.confirm_due(mono_ns, wall_ns):
             reach("engine.confirmed_by_time")
             self._release(mono_ns)
+        if not self._is_firing:
+            self._fire_due()
         self.router.on_timer(wall_ns, mono_ns)
         self.watch.tell_trails(wall_ns, TRAILS_A_TURN)
         if mono_ns >= self._relief_due_ns:  # before the guard, which else would call blind what another feed prices
@@ -379,6 +384,19 @@ class Engine:
         self.guard.on_timer(wall_ns, mono_ns)
         self.state.orders.commit_ahead(ROWS_AHEAD, ROWS_A_TURN)
         self.flush()
+
+    def _fire_due(self) -> None:
+        """Time orders whose hour has come, a batch in a turn."""
+        wall_ns, mono_ns = self.clock.wall_ns(), self.clock.mono_ns()
+        if PLANTED and is_on("fire_time_orders_late"):
+            wall_ns -= LATE_NS
+        count = self.watch.fire_due(mono_ns, wall_ns, DUE_A_TURN)
+        if count:
+            reach("engine.fired_by_the_clock")
+            self._release(mono_ns)
+        self._is_firing = count == DUE_A_TURN
+        if self._is_firing:
+            self.soon(self._fire_due)
 
     # --- start -------------------------------------------------------------------------------------------------------
 
@@ -390,7 +408,8 @@ class Engine:
         """
         if PLANTED:
             renamed.clear()
-        if not is_clean and self.views.held() and not (PLANTED and is_on("trigger_twice_after_restart")):
+        is_any_held = bool(self.views.held()) or self.state.clocks.count > 0
+        if not is_clean and is_any_held and not (PLANTED and is_on("trigger_twice_after_restart")):
             self.world.suspect(self.clock.wall_ns())
         self.router.doubted = dict.fromkeys(self.state.suspects, self.clock.mono_ns())
         self.router.unheard.start(self.views.owing())

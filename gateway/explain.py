@@ -165,7 +165,7 @@ def _step(event: Event, step: str, text: str, detail: dict[str, Any] | None = No
 
 def _firing(event: Event, terms: Mapping[str, Any], check: dict[str, int]) -> Iterator[Step]:
     evidence, trigger = event["evidence"], terms.get("trigger", {})
-    px = f"{evidence['source']} {evidence['px']}"
+    px = f"{evidence['source']} {evidence['px']}" if evidence["source"] != "clock" else "the clock"
     what = _condition(trigger)
     gap = f", {event['gap_bps']} bps through it" if event["gap_bps"] != "0" else ""
     missed = "; it was true while nobody watched" if event["missed"] else ""
@@ -185,6 +185,10 @@ def _firing(event: Event, terms: Mapping[str, Any], check: dict[str, int]) -> It
 
 def _condition(trigger: Mapping[str, Any]) -> str:
     kind, px = trigger.get("kind", "trigger"), trigger.get("stop_px")
+    if "at_ns" in trigger:
+        return f"the time {trigger['at_ns']}"
+    if "after_ms" in trigger:
+        return f"the time {trigger['after_ms']} ms after it was armed"
     return f"the {kind}" if px is None else f"the {kind} at {px}"
 
 

@@ -70,7 +70,7 @@ class Guard:
 
     def start(self, wall_ns: int, mono_ns: int, last_wall_ns: int) -> None:
         """Stops that a restart found have not been watched since the last record before it, `last_wall_ns`."""
-        self._watch.watch_from(mono_ns)
+        self._watch.watch_from(mono_ns, wall_ns)
         for row in self._views.held():
             self._losses[row] = Loss(Protection.UNGUARDED, last_wall_ns)
         self._tell(dict.fromkeys(self._losses, (b"restart", NEVER_NS)), wall_ns)

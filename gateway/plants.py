@@ -27,6 +27,7 @@ IN_PYTHON: Final[Sequence[str]] = (
     "exits_wait_their_turn",
     "spend_no_tokens",
     "leave_beside_a_sibling",
+    "fire_time_orders_late",
 )
 PLANTED: Final[bool] = bool(COMPILED)
 

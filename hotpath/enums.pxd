@@ -61,6 +61,7 @@ cpdef enum PriceSource:
     ASK = 2
     MID = 3
     MARK = 4
+    CLOCK = 5                             # no price: what fires a time order
 
 cpdef enum Direction:
     """Which way the source price must go to fire: DOWN fires at or below, UP at or above."""

@@ -59,6 +59,7 @@ class PriceSource(IntEnum):
     ASK = 2
     MID = 3
     MARK = 4
+    CLOCK = 5
 
 class Direction(IntEnum):
     DOWN = 0

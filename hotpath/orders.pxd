@@ -12,7 +12,7 @@ cdef struct OrderRow:                    # rows are dumped as they lie: no impli
     int64_t reserved_px_e9
     int64_t owed_qty_e9                  # in the broker's cum_qty, its execution not seen yet
     int64_t accepted_ns
-    int64_t live_ns                      # since when it could go to the broker
+    int64_t live_ns                      # since when it could go to the broker; while it is held for a trigger: since when it is armed
     int64_t ask_qty_e9                   # terms asked for by the replace under way
     int64_t ask_whole_qty_e9
     int64_t ask_px_e9

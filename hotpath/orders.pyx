@@ -232,7 +232,8 @@ cdef class OrderTable:
             self._arrived(row)
         elif kind == Kind.REQUEUED:
             row.was_sent = 0
-            row.live_ns = wall_ns
+            if ev.ord_status != OrdStatus.HELD:         # else it never fired, and is armed since it was
+                row.live_ns = wall_ns
         self.open_count += is_done(row.ord_status)
         self.open_count -= is_done(ev.ord_status)
         row.ord_status = ev.ord_status

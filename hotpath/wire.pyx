@@ -20,8 +20,8 @@ cdef const char* TIF_NAME[8]
 TIF_NAME[:] = [b"day", b"gtc", b"opg", b"ioc", b"fok", b"", b"gtd", b"cls"]
 cdef const char* TRIGGER_NAME[5]
 TRIGGER_NAME[:] = [b"", b"stop", b"touch", b"trail", b"time"]
-cdef const char* SOURCE[5]
-SOURCE[:] = [b"last", b"bid", b"ask", b"mid", b"mark"]
+cdef const char* SOURCE[6]
+SOURCE[:] = [b"last", b"bid", b"ask", b"mid", b"mark", b"clock"]
 cdef const char* REASON[17]
 REASON[:] = [
     b"", b"request", b"lease", b"halt", b"oco", b"parent", b"flat", b"stp", b"broker", b"adjust", b"tif", b"queue",
@@ -203,28 +203,7 @@ cdef class Renderer:
             p = put_int(p, t.expire_ns)
         p = put(p, b',"hours":"extended"' if t.extended else b',"hours":"regular"')
         if t.trigger:
-            p = put(p, b',"trigger":{"kind":"')
-            p = put(p, TRIGGER_NAME[t.trigger])
-            p = put(p, b'"')
-            if t.stop_px_e9:
-                p = put(p, b',"stop_px":')
-                p = put_dec(p, t.stop_px_e9)
-            p = put(p, b',"source":"')
-            p = put(p, SOURCE[t.source])
-            p = put(p, b'"')
-            if t.trail_e9:
-                p = put(p, b',"trail":{"bps":' if t.trail_unit else b',"trail":{"amount":')
-                p = put_dec(p, t.trail_e9)
-                p = put(p, b"}")
-            if t.has_limit_offset:
-                p = put(p, b',"limit_offset":')
-                p = put_dec(p, t.limit_offset_e9)
-            p = put(p, b',"if_through":"fire"' if t.fire_through else b',"if_through":"reject"')
-            p = put_confirm(put(p, b',"on_missed":"rearm"' if t.rearm_missed else b',"on_missed":"fire"'), t)
-            if t.max_age_ns:
-                p = put(p, b',"max_age_ms":')
-                p = put_int(p, t.max_age_ns // 1000000)
-            p = put(p, b',"placement":"gateway"}')
+            p = put_trigger(put(p, b',"trigger":'), t)
         if t.collar_bps_e9:
             p = put(p, b',"collar_bps":')
             p = put_dec(p, t.collar_bps_e9)
@@ -467,14 +446,17 @@ cdef char* put_triggered(char* p, const TriggeredBody* body) noexcept nogil:
         p = put(p, b"}")
     p = put(p, b',"evidence":{"source":"')
     p = put(p, SOURCE[body.source])
-    p = put(p, b'","px":')
-    p = put_dec(p, body.px_e9)
+    p = put(p, b'"')
+    if body.px_e9:
+        p = put(p, b',"px":')
+        p = put_dec(p, body.px_e9)
     if body.qty_e9:
         p = put(p, b',"qty":')
         p = put_dec(p, body.qty_e9)
     p = put_member(p, b',"feed":', <const char*>body + sizeof(TriggeredBody), body.feed_size)
-    p = put(p, b',"feed_seq":')
-    p = put_int(p, body.feed_seq)
+    if body.source != PriceSource.CLOCK:
+        p = put(p, b',"feed_seq":')
+        p = put_int(p, body.feed_seq)
     if body.venue_ns:
         p = put(p, b',"venue_ns":')
         p = put_int(p, body.venue_ns)
@@ -496,6 +478,42 @@ cdef char* put_triggered(char* p, const TriggeredBody* body) noexcept nogil:
         p = put(p, b',"ticks":')
         p = put_int(p, body.ticks)
     return put(p, b"}")
+
+
+cdef char* put_trigger(char* p, const Terms* t) noexcept nogil:
+    """What a held order waits for: a price, or a time as it was asked for."""
+    p = put(p, b'{"kind":"')
+    p = put(p, TRIGGER_NAME[t.trigger])
+    p = put(p, b'"')
+    if t.trigger == TriggerKind.TIME:
+        p = put(p, b',"at_ns":' if t.at_ns else b',"after_ms":')
+        p = put_int(p, t.at_ns if t.at_ns else t.after_ns // 1000000)
+    else:
+        p = put_price_trigger(p, t)
+    p = put(p, b',"if_through":"fire"' if t.fire_through else b',"if_through":"reject"')
+    if t.trigger != TriggerKind.TIME:
+        p = put_confirm(put(p, b',"on_missed":"rearm"' if t.rearm_missed else b',"on_missed":"fire"'), t)
+    if t.max_age_ns:
+        p = put(p, b',"max_age_ms":')
+        p = put_int(p, t.max_age_ns // 1000000)
+    return put(p, b',"placement":"gateway"}')
+
+
+cdef char* put_price_trigger(char* p, const Terms* t) noexcept nogil:
+    if t.stop_px_e9:
+        p = put(p, b',"stop_px":')
+        p = put_dec(p, t.stop_px_e9)
+    p = put(p, b',"source":"')
+    p = put(p, SOURCE[t.source])
+    p = put(p, b'"')
+    if t.trail_e9:
+        p = put(p, b',"trail":{"bps":' if t.trail_unit else b',"trail":{"amount":')
+        p = put_dec(p, t.trail_e9)
+        p = put(p, b"}")
+    if t.has_limit_offset:
+        p = put(p, b',"limit_offset":')
+        p = put_dec(p, t.limit_offset_e9)
+    return p
 
 
 cdef char* put_confirm(char* p, const Terms* t) noexcept nogil:

@@ -16,6 +16,7 @@ from gateway.contracts.values import (
     DecOut,
     Detail,
     ExpireReason,
+    FiredBy,
     GuardState,
     HaltLevel,
     HoldKind,
@@ -131,10 +132,10 @@ class Terms(Block, frozen=True, kw_only=True):
 
 
 class Evidence(Block, frozen=True, kw_only=True):
-    """The tick that fired a trigger, and the quote of that moment."""
+    """The tick that fired a trigger, and the quote of that moment; or the clock, and the reference price if there was one."""
 
-    source: Source
-    px: DecOut
+    source: FiredBy
+    px: DecOut | None = None
     qty: DecOut | None = None
     feed: str | None = None
     feed_seq: Int53 | None = None

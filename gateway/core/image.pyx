@@ -4,7 +4,7 @@ from msgspec.msgpack import encode as pack
 
 from libc.stdint cimport uint32_t
 from hotpath.orders cimport OrderRow, is_done
-from gateway.core.state cimport State, is_doubted, is_held
+from gateway.core.state cimport State, is_doubted, is_held, is_watched
 
 from gateway.errors import ConfigError
 from risk.halts import HaltBook
@@ -74,7 +74,7 @@ def fill(State s not None, bytes data not None) -> None:
         s._chain(row, order.account)
         s.links.tie(row)
         s.doubts += is_doubted(order)
-        s.held[order.terms.instrument] += is_held(order)
+        s.held[order.terms.instrument] += is_watched(order)
         if order.terms.max_age_ns and is_held(order):
             s._tighten(&order.terms, 1)
         s._watch(row, order, False, reached.get(row, 0))
@@ -85,4 +85,4 @@ def _list_again(State s, symbol, tick, lot, min_qty, max_age, outside, asset_cla
                        outside_bps_e9=outside, asset_class=asset_class)
     s.names.name_symbol(row, symbol.encode())
     s.stops.set_tick(row, tick)
-    s.quotes.set_session(row, is_open, is_halted, is_restricted)
+    s._set_session(row, is_open, is_halted, is_restricted)

@@ -17,7 +17,7 @@ cdef class Intake(TermsReader):
     cdef int _check(self, uint32_t account, const Terms* t, const OrderRow* old, int64_t mono_ns, bint dry, bint release=*,
                     int64_t spared_e9=*) except 1
     cdef int _tie(self, uint32_t account, object req, Terms* t, uint32_t order) except -1
-    cdef bint _through(self, const Terms* t, int64_t mono_ns) noexcept nogil
+    cdef bint _through(self, const Terms* t, int64_t armed_ns, int64_t mono_ns) noexcept nogil
     cdef int64_t _find(self, uint32_t account, str cl_ord_id) except -2
     cdef int64_t _accept(self, uint32_t account, object req, Terms* t, uint64_t content, bytes session) except? -100
     cdef int64_t _cancel_row(self, uint32_t order, int reason) except? -100

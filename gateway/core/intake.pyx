@@ -12,13 +12,20 @@ from hotpath.orders cimport OPEN_ASKS_MAX, OrderRow, first_asked, is_done
 from hotpath.plants cimport CHECK_KILL_AT_ADMISSION_ONLY, is_planted
 from hotpath.records cimport *
 from gateway.core.recorder cimport OP_CANCEL, OP_REPLACE, OP_SUBMIT
-from gateway.core.state cimport GROUP_ROWS_MAX, State, begins_late, direction_of, fires_down, fires_up, is_held
+from gateway.core.state cimport GROUP_ROWS_MAX, State, begins_late, direction_of, due_of, fires_down, fires_up, is_held
 from gateway.core.relations cimport AHEAD, relate, revise
 from gateway.core.shares cimport settle, share_of, spared_qty
 from gateway.core.terms cimport Refusal, TermsReader, name_ok
 
 cdef enum:
     REV_MAX = 1000                       # revisions are part of the broker-side id
+
+
+cdef str member_of(const Terms* t):
+    """Where the condition of a trigger stands in a request."""
+    if t.trigger != TriggerKind.TIME:
+        return "trigger.stop_px"
+    return "trigger.at_ns" if t.at_ns else "trigger.after_ms"
 
 
 cdef class Intake(TermsReader):
@@ -107,8 +114,8 @@ cdef class Intake(TermsReader):
             return self._refuse(Refusal.BUSY, "trigger.trail", "too many different trails on the instrument; use a distance that others have")
         if not t.parent and begins_late(self.state, t):
             return self._refuse(Refusal.BUSY, "trigger.trail", "prices of a moment ago still fire orders there; send it again")
-        if t.trigger and not t.parent and not t.fire_through and self._through(t, mono_ns):
-            return self._refuse(Refusal.TRIGGER_THROUGH, "trigger.stop_px", "the condition is already true; set if_through to fire, or move stop_px")
+        if t.trigger and not t.parent and not t.fire_through and self._through(t, self.state.wall_ns, mono_ns):
+            return self._refuse(Refusal.TRIGGER_THROUGH, member_of(t), "the condition is already true; set if_through to fire, or move it")
         if t.max_queue_ns == 0 and not t.trigger and not t.parent and not self.link_up:
             return self._refuse(Refusal.LINK_DOWN, "", "the broker link is down and the order may not wait (max_queue_ms 0)")
         if self.state.orders.count >= self.state.orders.capacity:
@@ -119,10 +126,16 @@ cdef class Intake(TermsReader):
         return self.state.stops.has_trail_room(t.instrument, t.source, direction_of(t), t.trail_e9, t.trail_unit,
                                                self.state.quotes.rows[t.instrument].tick_e9)
 
-    cdef bint _through(self, const Terms* t, int64_t mono_ns) noexcept nogil:
-        """Whether the condition is true already. A trail's is never: it starts from the price of now, or of its activation."""
+    cdef bint _through(self, const Terms* t, int64_t armed_ns, int64_t mono_ns) noexcept nogil:
+        """Whether the condition is true already. A trail's is never: it starts from the price of now, or of its activation.
+
+        Args:
+            armed_ns: since when, by the wall clock, the order is armed.
+        """
         if t.trigger == TriggerKind.TRAIL:
             return False
+        if t.trigger == TriggerKind.TIME:
+            return due_of(t, armed_ns) <= self.state.wall_ns
         cdef int64_t px = self.state.quotes.trigger_px(t.instrument, t.source, mono_ns)
         if t.max_age_ns and self.state.quotes.age_ns(t.instrument, t.source, mono_ns) > t.max_age_ns:
             px = 0
@@ -327,6 +340,7 @@ cdef class Intake(TermsReader):
         """Whether revision `req.rev` may be asked for: 0 yes, 2 it was answered before (`dup_seq`), else a Refusal."""
         cdef int64_t order = self._find(account, req.cl_ord_id)
         cdef OrderRow* row
+        cdef bint is_moved
         cdef int64_t share_e9
         cdef int code
         if order < 0:
@@ -360,9 +374,12 @@ cdef class Intake(TermsReader):
             return self._refuse(Refusal.DEADLINE_PASSED, "deadline_ns", "the deadline had passed when the request was applied")
         if terms.order_qty_e9 <= row.cum_qty_e9:
             return self._refuse(Refusal.BAD_FIELD, "qty", "qty is the new total and must exceed what is filled")
-        if (is_held(row) and terms.stop_px_e9 != row.terms.stop_px_e9 and not terms.fire_through
-                and self._through(terms, mono_ns)):
-            return self._refuse(Refusal.TRIGGER_THROUGH, "trigger.stop_px", "the condition is already true there")
+        is_moved = terms.at_ns != row.terms.at_ns or terms.after_ns != row.terms.after_ns
+        if is_moved and row.ord_status != OrdStatus.HELD:
+            return self._refuse(Refusal.UNSUPPORTED, member_of(terms), "the order has fired: its time is over")
+        is_moved = is_moved or terms.stop_px_e9 != row.terms.stop_px_e9
+        if is_held(row) and is_moved and not terms.fire_through and self._through(terms, row.live_ns, mono_ns):
+            return self._refuse(Refusal.TRIGGER_THROUGH, member_of(terms), "the condition is already true there")
         if row.is_trailing and terms.stop_px_e9 != row.terms.stop_px_e9:
             return self._refuse(Refusal.BAD_FIELD, "trigger.stop_px", "the stop trails already: its activation price lies behind it")
         if terms.trigger == TriggerKind.TRAIL and row.ord_status == OrdStatus.HELD and not self._has_trail_room(terms):

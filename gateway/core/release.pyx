@@ -107,6 +107,8 @@ cdef class Release:
         body.send_px_e9 = px_e9
         body.stop_px_e9 = stop_px_e9
         body.ref_px_e9 = self.verdict.ref_px_e9 if self.verdict.ref_px_e9 else firing.px_e9
+        if body.ref_px_e9 == 0:                          # a time order, and nobody knows a price now
+            body.ref_px_e9 = row.ref_px_e9
         self._state_check(body)
         s.commit(Kind.TRIGGERED, sizeof(TriggeredBody) + self._put_feed(body, firing.feed))
         self.triggered += 1

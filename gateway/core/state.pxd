@@ -7,6 +7,7 @@ from hotpath.quotes cimport QuoteTable
 from hotpath.records cimport HaltBody, InstrumentBody, OrderEvent, Terms
 from hotpath.stops cimport TriggerIndex
 from hotpath.wire cimport Renderer
+from gateway.core.clocks cimport Clocks
 from gateway.core.links cimport Links
 from gateway.core.recorder cimport Op, Recorder
 from gateway.core.trails cimport Trails
@@ -26,6 +27,7 @@ cdef class State(Recorder):
     cdef readonly OrderTable orders
     cdef readonly QuoteTable quotes
     cdef readonly TriggerIndex stops
+    cdef readonly Clocks clocks              # orders that are held for a time
     cdef readonly Links links
     cdef bint is_deferring                   # ties are settled later: what is under way must not be disturbed
     cdef readonly Gate gate
@@ -45,7 +47,7 @@ cdef class State(Recorder):
     cdef uint64_t done_counts[288]           # orders that ended, by ord_status * 32 + reason
     cdef uint64_t* acct_seqs                 # last event of each account
     cdef FiredSpan* fired_px                 # by instrument and source
-    cdef uint32_t* held                      # by instrument: orders that rest here for a trigger
+    cdef uint32_t* held                      # by instrument: orders that rest here for a price
     cdef readonly dict tight                 # instrument -> {age limit below the instrument's (ns): how many of those have it}
     cdef readonly int64_t last_wall_ns       # of the last record: the last sign of life that a restart finds
     cdef readonly Trails trails               # those that trail, in turn
@@ -67,6 +69,7 @@ cdef class State(Recorder):
     cdef int _reserve(self, OrderRow* row) except -1
     cdef int _tighten(self, const Terms* terms, int change) except -1
     cdef int _watch(self, uint32_t order, OrderRow* row, bint is_moved, int64_t extreme_px_e9) except -1
+    cdef int _set_session(self, uint32_t instrument, bint is_open, bint is_halted, bint is_restricted) except -1
     cdef int _arm_trail(self, uint32_t order, OrderRow* row, int64_t extreme_px_e9) except -1
     cdef int _apply_world(self, int kind, const char* payload, Py_ssize_t size, int64_t wall_ns) except -1
     cdef int _suspect(self) except -1
@@ -91,6 +94,13 @@ cdef inline bint is_doubted(const OrderRow* row) noexcept nogil:
 
 cdef inline bint is_held(const OrderRow* row) noexcept nogil:                # rests here for a trigger
     return row.ord_status == OrdStatus.HELD and row.hold == Hold.HOLD_TRIGGER
+
+cdef inline bint is_watched(const OrderRow* row) noexcept nogil:             # rests here for a price
+    return is_held(row) and row.terms.trigger != TriggerKind.TIME
+
+cdef inline int64_t due_of(const Terms* terms, int64_t armed_ns) noexcept nogil:
+    """When a time order fires by the wall clock, if it is armed then."""
+    return terms.at_ns if terms.at_ns else armed_ns + terms.after_ns
 
 cdef inline int direction_of(const Terms* terms) noexcept nogil:             # a sell stop and a buy touch fire downwards
     return Direction.DOWN if (terms.trigger != TriggerKind.TOUCH) == (terms.side == Side.SELL) else Direction.UP

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from gateway.core.clocks import Clocks
 from gateway.core.links import Links
 from gateway.core.recorder import Recorder
 from gateway.core.trails import Trails
@@ -28,6 +29,8 @@ class State(Recorder):
     def links(self) -> Links: ...
     @property
     def stops(self) -> TriggerIndex: ...
+    @property
+    def clocks(self) -> Clocks: ...
     @property
     def trails(self) -> Trails: ...
     @property

@@ -16,6 +16,7 @@ from hotpath.quotes cimport QuoteTable
 from hotpath.records cimport *
 from hotpath.stops cimport TriggerIndex
 from hotpath.wire cimport Renderer
+from gateway.core.clocks cimport Clocks
 from gateway.core.links cimport Due, Links
 from gateway.core.recorder cimport Recorder
 from gateway.core.trails cimport Trails
@@ -37,6 +38,7 @@ cdef class State(Recorder):
         self.quotes = QuoteTable(instruments)
         self.orders = OrderTable(orders)
         self.stops = TriggerIndex(instruments, orders)
+        self.clocks = Clocks(instruments)
         self.trails = Trails(orders)
         self.links = Links(self.orders)
         self.gate = Gate(self.quotes, accounts)
@@ -166,11 +168,13 @@ cdef class State(Recorder):
         cdef bint is_moved = False
         cdef bint was_open = False
         cdef bint was_held = False
+        cdef bint was_watched = False
         cdef bint was_doubted = False
         self._count(ev.account, ev.acct_seq)
         if kind != Kind.ACCEPTED and ev.order < self.orders.count:
             was_open = not is_done(self.orders.rows[ev.order].ord_status)
             was_held = is_held(&self.orders.rows[ev.order])
+            was_watched = is_watched(&self.orders.rows[ev.order])
             was_doubted = is_doubted(&self.orders.rows[ev.order])
             if kind == Kind.REPLACED:
                 is_moved = not is_same_trail(&replace.terms, &self.orders.rows[ev.order].terms)
@@ -181,8 +185,8 @@ cdef class State(Recorder):
         if kind == Kind.SENT_EV and self.suspects:     # it fired in this life: its own story goes on
             self.suspects.pop(ev.order, None)
         row = &self.orders.rows[ev.order]
-        self.held[row.terms.instrument] += is_held(row)
-        self.held[row.terms.instrument] -= was_held
+        self.held[row.terms.instrument] += is_watched(row)
+        self.held[row.terms.instrument] -= was_watched
         if row.terms.max_age_ns and is_held(row) != was_held:
             self._tighten(&row.terms, 1 if is_held(row) else -1)
         self.doubts += is_doubted(row)
@@ -289,12 +293,14 @@ cdef class State(Recorder):
         return 0
 
     cdef int _watch(self, uint32_t order, OrderRow* row, bint is_moved, int64_t extreme_px_e9) except -1:
-        """Keep the trigger index equal to the set of orders that are held for a trigger.
+        """Keep the trigger index and the clocks equal to the set of orders that are held for a trigger.
 
         Args:
             is_moved: its trail is another one now. extreme_px_e9: where a trail begins, 0 = where it is, or at the next price.
         """
         cdef bint wanted = is_held(row)
+        if row.terms.trigger == TriggerKind.TIME:
+            return self.clocks.keep(order, row.terms.instrument, due_of(&row.terms, row.live_ns) if wanted else 0)
         if self.stops.is_armed(order):
             if wanted and not is_moved and (row.is_trailing or self.stops.trigger_px(order) == row.terms.stop_px_e9):
                 return 0
@@ -340,7 +346,7 @@ cdef class State(Recorder):
         elif kind == Kind.HALT_CHANGED:
             self._halt(<const HaltBody*>payload, payload + sizeof(HaltBody), wall_ns)
         elif kind == Kind.INSTRUMENT_STATE:
-            self.quotes.set_session(state.instrument, state.is_open, state.is_halted, state.is_restricted)
+            self._set_session(state.instrument, state.is_open, state.is_halted, state.is_restricted)
         elif kind == Kind.TRAIL_MARK:
             if not is_planted(KEEP_TRAILS_STILL):
                 self.stops.advance_trails(mark.instrument, mark.source, mark.px_e9)
@@ -402,8 +408,12 @@ cdef class State(Recorder):
             raise ValueError(f"record {self.seq} lists instrument row {body.instrument}, expected {row}")
         self.names.name_symbol(row, symbol)
         self.stops.set_tick(row, body.tick_e9)
-        self.quotes.set_session(row, 1, 0, 0)
-        return 0
+        return self._set_session(row, True, False, False)
+
+    cdef int _set_session(self, uint32_t instrument, bint is_open, bint is_halted, bint is_restricted) except -1:
+        """What the market of the instrument does: it fires no order, for a price or a time, while it does not trade."""
+        self.quotes.set_session(instrument, is_open, is_halted, is_restricted)
+        return self.clocks.let(instrument, is_open and not is_halted)
 
     cdef int _halt(self, const HaltBody* body, const char* tail, int64_t wall_ns) except -1:
         target = ""

@@ -40,6 +40,8 @@ cdef class TermsReader:
     cdef int _distance(self, object trail, str path, int64_t* distance_e9, uint8_t* unit) except 1
     cdef int _terms(self, object req, Terms* t) except 1
     cdef int _trigger(self, object trigger, Terms* t) except 1
+    cdef int _hour(self, object trigger, Terms* t) except 1
+    cdef int _held_here(self, object trigger) except 1
     cdef int _move_trigger(self, object trigger, Terms* t) except 1
     cdef int _confirmation(self, object confirm, Terms* t) except 1
     cdef int _grid(self, const Terms* t) except 1

@@ -2,7 +2,7 @@
 
 Nothing here looks at the market or at other orders; that is `Intake`, which is built on it.
 """
-from libc.stdint cimport int64_t, uint64_t, uint32_t, uint8_t
+from libc.stdint cimport INT64_MAX, int64_t, uint64_t, uint32_t, uint8_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
@@ -19,10 +19,12 @@ cdef enum:
     ALL_PCT_E9 = 100000000000            # 100 %
     CONFIRM_TICKS_MAX = 1000000
     CONFIRM_MS_MAX = 86400000            # a day: no session is longer
+    AFTER_MS_MAX = 31622400000           # 366 days
 
 TIFS = {"day": 0, "gtc": 1, "opg": 2, "ioc": 3, "fok": 4, "gtd": 6, "cls": 7}
 _MS_END = 9000000000000                  # milliseconds that still fit as nanoseconds
-KINDS = {"stop": 1, "touch": 2, "trail": 3}
+KINDS = {"stop": 1, "touch": 2, "trail": 3, "time": 4}
+OF_PRICES = ("stop_px", "trail", "limit_offset", "source", "confirm", "max_age_ms")
 SOURCES = {"last": 0, "bid": 1, "ask": 2, "mid": 3, "mark": 4}
 
 
@@ -178,6 +180,14 @@ cdef class TermsReader:
         if trigger.kind not in KINDS:
             return self._refuse(Refusal.UNSUPPORTED, "trigger.kind", f"trigger kinds here are {', '.join(KINDS)}")
         t.trigger = KINDS[trigger.kind]
+        code = self._held_here(trigger)
+        if code:
+            return code
+        if t.trigger == TriggerKind.TIME:
+            return self._hour(trigger, t)
+        for name in ("at_ns", "after_ms"):
+            if getattr(trigger, name) is not None:
+                return self._refuse(Refusal.BAD_COMBINATION, f"trigger.{name}", f"trigger.{name} belongs to kind time")
         if trigger.stop_px is None and t.trigger != TriggerKind.TRAIL:
             return self._refuse(Refusal.BAD_COMBINATION, "trigger.stop_px", f"a {trigger.kind} needs stop_px")
         if trigger.stop_px is not None:
@@ -187,14 +197,9 @@ cdef class TermsReader:
         code = self._trail(trigger, t)
         if code:
             return code
-        for name in ("at_ns", "after_ms", "breakeven", "backstop_bps", "policy"):
-            if getattr(trigger, name) is not None:
-                return self._refuse(Refusal.UNSUPPORTED, f"trigger.{name}", f"trigger.{name} is not supported here")
         code = self._confirmation(trigger.confirm, t)
         if code:
             return code
-        if trigger.placement is not None and trigger.placement != "gateway":
-            return self._refuse(Refusal.UNSUPPORTED, "trigger.placement", "this broker has no native stops; placement is gateway")
         if trigger.source is not None:
             if trigger.source == "mark":
                 return self._refuse(Refusal.UNSUPPORTED, "trigger.source", "no mark price here; use last, bid, ask or mid")
@@ -217,6 +222,36 @@ cdef class TermsReader:
             t.max_age_ns = <int64_t>trigger.max_age_ms * 1000000
             if not 0 < t.max_age_ns <= self.state.quotes.rows[t.instrument].max_age_ns:
                 return self._refuse(Refusal.UNSUPPORTED, "trigger.max_age_ms", "trigger.max_age_ms is 1 to the instrument's own limit; see /v1/instruments")
+        return 0
+
+    cdef int _held_here(self, object trigger) except 1:
+        """What no trigger of this gateway has."""
+        for name in ("breakeven", "backstop_bps", "policy"):
+            if getattr(trigger, name) is not None:
+                return self._refuse(Refusal.UNSUPPORTED, f"trigger.{name}", f"trigger.{name} is not supported here")
+        if trigger.placement is not None and trigger.placement != "gateway":
+            return self._refuse(Refusal.UNSUPPORTED, "trigger.placement", "this broker has no native stops; placement is gateway")
+        return 0
+
+    cdef int _hour(self, object trigger, Terms* t) except 1:
+        """When a time order fires, and nothing that only prices have."""
+        for name in OF_PRICES:
+            if getattr(trigger, name) is not None:
+                return self._refuse(Refusal.BAD_COMBINATION, f"trigger.{name}", f"trigger.{name} belongs to a price, not to kind time")
+        if trigger.on_missed == "rearm":
+            return self._refuse(Refusal.BAD_COMBINATION, "trigger.on_missed", "a time comes once: what was missed fires")
+        if (trigger.at_ns is None) == (trigger.after_ms is None):
+            return self._refuse(Refusal.BAD_COMBINATION, "trigger.at_ns", "kind time has at_ns or after_ms, one of them")
+        t.at_ns = t.after_ns = 0
+        if trigger.at_ns is not None:
+            if not 0 < trigger.at_ns <= INT64_MAX:
+                return self._refuse(Refusal.BAD_FIELD, "trigger.at_ns", "trigger.at_ns is nanoseconds since 1970, above zero")
+            t.at_ns = trigger.at_ns
+        elif not 1 <= trigger.after_ms <= AFTER_MS_MAX:
+            return self._refuse(Refusal.BAD_FIELD, "trigger.after_ms", f"trigger.after_ms is 1 to {AFTER_MS_MAX} (366 days)")
+        else:
+            t.after_ns = <int64_t>trigger.after_ms * 1000000
+        t.fire_through = trigger.if_through == "fire"
         return 0
 
     cdef int _confirmation(self, object confirm, Terms* t) except 1:
@@ -275,7 +310,7 @@ cdef class TermsReader:
         return 0
 
     cdef int _move_trigger(self, object trigger, Terms* t) except 1:
-        """A replace moves the stop or its trail; whatever else it says about the trigger must be as it is."""
+        """A replace moves the stop, its trail or its time; whatever else it says about the trigger must be as it is."""
         cdef Terms asked = t[0]
         cdef int code = self._trigger(trigger, &asked)
         if code:
@@ -284,9 +319,10 @@ cdef class TermsReader:
                 or (trigger.max_age_ms is not None and asked.max_age_ns != t.max_age_ns)
                 or asked.confirm_ticks != t.confirm_ticks or asked.confirm_ns != t.confirm_ns
                 or (asked.fire_through and not t.fire_through) or (asked.rearm_missed and not t.rearm_missed)):
-            return self._refuse(Refusal.UNSUPPORTED, "trigger", "a replace can change trigger.stop_px, trail and limit_offset only")
+            return self._refuse(Refusal.UNSUPPORTED, "trigger", "a replace can change stop_px, trail, limit_offset, at_ns and after_ms of a trigger only")
         t.stop_px_e9, t.trail_e9, t.trail_unit = asked.stop_px_e9, asked.trail_e9, asked.trail_unit
         t.limit_offset_e9, t.has_limit_offset = asked.limit_offset_e9, asked.has_limit_offset
+        t.at_ns, t.after_ns = asked.at_ns, asked.after_ns
         return 0
 
     cdef int _grid(self, const Terms* t) except 1:
@@ -360,6 +396,8 @@ cdef class TermsReader:
         if req.trigger is not None and req.trigger.limit_offset is not None:
             blank.has_limit_offset = 1
             self._number(req.trigger.limit_offset, "", &blank.limit_offset_e9)
+        if req.trigger is not None:
+            blank.at_ns, blank.after_ns = req.trigger.at_ns or 0, (req.trigger.after_ms or 0) * 1000000
         blank.tif = TIFS[req.tif] + 1 if req.tif is not None else 0
         blank.expire_ns = req.expire_ns or 0
         return hash_bytes(<const char*>&blank, sizeof(Terms), 11) | 1

@@ -7,7 +7,7 @@ from hotpath.orders cimport OrderRow, is_done
 from hotpath.records cimport Terms
 from hotpath.wire cimport EVENT_MAX_BYTES, put, put_dec, put_id, put_int, put_state
 from gateway.core.shares cimport rivals
-from gateway.core.state cimport NO_ROW, State, is_held
+from gateway.core.state cimport NO_ROW, State, is_watched
 
 
 cdef enum:
@@ -210,12 +210,12 @@ cdef class Views:
         return found
 
     def held(self) -> dict:
-        """instrument row -> number of orders that rest here for a trigger."""
+        """instrument row -> number of orders that rest here for a price."""
         cdef uint32_t row
         return {row: self.state.held[row] for row in range(self.state.quotes.count) if self.state.held[row]}
 
     def resting(self, dict instruments not None) -> dict:
-        """(account, instrument) -> names of its orders that rest there for a trigger, joined by commas; empty when they
+        """(account, instrument) -> names of its orders that rest there for a price, joined by commas; empty when they
         do not fit one record: all of that instrument. One pass over the open orders.
 
         Args:
@@ -230,7 +230,7 @@ cdef class Views:
             while order != NO_ROW:
                 row = &s.orders.rows[order]
                 instrument = row.terms.instrument
-                if is_held(row) and instrument in instruments and is_too_old(s, &row.terms, instruments[instrument]):
+                if is_watched(row) and instrument in instruments and is_too_old(s, &row.terms, instruments[instrument]):
                     found.setdefault((account, instrument), []).append(row.cl_ord_id[: row.cl_size])
                 order = s.open_next[order]
         texts = {key: b",".join(names) for key, names in found.items()}

@@ -20,7 +20,7 @@ from hotpath.stops cimport hits_at, moves_at, trail_px
 from gateway.core.links cimport Due
 from gateway.core.release cimport Cause, Firing, Release
 from gateway.core.shares cimport settle
-from gateway.core.state cimport SOURCES, FiredSpan, State, direction_of, is_held
+from gateway.core.state cimport SOURCES, FiredSpan, State, direction_of, due_of, is_held
 from gateway.core.through cimport Look, Through, Waiting
 from gateway.core.trails cimport NONE_TRAILS
 
@@ -49,6 +49,7 @@ cdef class Watch(Release):
     cdef uint8_t* look                       # of `through`
     cdef vector[uint32_t] kept               # reached by a price that is too old for them: armed again after it
     cdef vector[int64_t] seen_ns             # by instrument: the newest data so far, or since when it is watched
+    cdef int64_t born_ns                     # wall clock: since when, in this life, somebody watches
     cdef vector[int64_t] session_ns          # by instrument: since when its session is as it is; 0: since before the start
 
     def __cinit__(self, State state not None, TickParser parser not None):
@@ -281,9 +282,33 @@ cdef class Watch(Release):
         return self._queue(&tick, source, px_e9, cause, cause == Cause.SWEEP, False,
                            self.state.quotes.age_ns(instrument, source, mono_ns), mono_ns, wall_ns)
 
-    def watch_from(self, int64_t mono_ns) -> None:
-        """From now on data may be expected: what has none yet is as old as the time since."""
+    def fire_due(self, int64_t mono_ns, int64_t wall_ns, int most) -> int:
+        """Fire up to `most` of the time orders that are due and whose market trades, the earliest first; returns how many."""
+        cdef int64_t order = self.state.clocks.next_due(wall_ns)
+        cdef int count = 0
+        self.state.wall_ns = wall_ns
+        while order >= 0 and count < most:
+            self._strike(<uint32_t>order, mono_ns, wall_ns)
+            count += 1
+            order = self.state.clocks.next_due(wall_ns)
+        return count
+
+    cdef int _strike(self, uint32_t order, int64_t mono_ns, int64_t wall_ns) except -1:
+        """The hour of an order has come. Its evidence is the clock, and the reference price of that moment if there is one."""
+        cdef const OrderRow* row = &self.state.orders.rows[order]
+        cdef Firing firing
+        memset(&firing, 0, sizeof(firing))
+        firing.source = PriceSource.CLOCK
+        firing.px_e9 = self.state.quotes.reference_px(row.terms.instrument, mono_ns, 0)
+        firing.mono_ns, firing.wall_ns = mono_ns, wall_ns
+        firing.feed = FEEDS_MAX                          # of none
+        firing.missed = max(due_of(&row.terms, row.live_ns), row.live_ns) < self.born_ns
+        return self._release(order, &firing, mono_ns, 0, firing.missed)
+
+    def watch_from(self, int64_t mono_ns, int64_t wall_ns) -> None:
+        """From now on data may be expected: what has none yet is as old as the time since. What was due before was missed."""
         cdef uint32_t row
+        self.born_ns = wall_ns
         self.seen_ns.assign(self.state.quotes.capacity, mono_ns)
         self.state.quotes.expect_from(mono_ns)
         for row in range(self.state.quotes.capacity):

@@ -54,7 +54,7 @@ class OrderRow:
     ref_px_e9: int
     content_hash: int
     accepted_ns: int
-    live_ns: int  # since when it could go to the broker
+    live_ns: int  # since when it could go to the broker; while it is held for a trigger: since when it is armed
     accepted_acct_seq: int
     session: int  # interned text
     tag: int
@@ -112,6 +112,11 @@ class OrderRow:
     def is_held(self) -> bool:
         """Whether it rests here for a trigger."""
         return self.ord_status == HELD and self.hold == Hold.HOLD_TRIGGER
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether it rests here for a price."""
+        return self.is_held and self.terms.trigger != TriggerKind.TIME
 
     @property
     def is_doubted(self) -> bool:
@@ -318,7 +323,9 @@ class OrderTable:
             row.owed_qty_e9 = rec.read(rec.RestatedBody, payload).owed_qty_e9
             self._arrived(row)
         elif kind == rec.REQUEUED:
-            row.was_sent, row.live_ns = 0, wall_ns
+            row.was_sent = 0
+            if ev.ord_status != HELD:  # else it never fired, and is armed since it was
+                row.live_ns = wall_ns
 
     def _arrived(self, row: OrderRow) -> None:
         """The broker has it, whether or not we saw it leave (a crash may have lost `sent`)."""

@@ -94,6 +94,7 @@ async def run(folder: Path) -> list[Measure]:
 
 def evidence_px(event: Triggered) -> Decimal:
     """The price that fired it."""
+    assert event.evidence.px is not None
     return event.evidence.px
 
 

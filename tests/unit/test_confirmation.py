@@ -309,7 +309,7 @@ def test_a_missed_condition_is_confirmed_like_any_other(rig: Rig) -> None:
 def test_what_was_through_while_the_process_was_down_fires_marked_as_missed(rig: Rig) -> None:
     fires, waits = stop(rig, "fires"), stop(rig, "waits", on_missed="rearm")
     again = restarted(rig, is_clean=True)  # its market begins at 99.99
-    again.engine.watch.watch_from(again.clock.mono)
+    again.engine.watch.watch_from(again.clock.mono, again.clock.wall)
     again.up()
     bid(again, "98")
     assert (again.status(fires), again.status(waits)) == (GONE, HELD)

@@ -54,7 +54,7 @@ def fill(state: State, data: bytes) -> None:
     state.name_history(history)
     for symbol, *facts, is_open, is_halted, is_restricted in unpack(parts[1]):
         row = state.list_instrument(symbol, *facts)
-        state.quotes.set_state(row, is_open, is_halted, is_restricted)
+        state.set_session(row, bool(is_open), bool(is_halted), bool(is_restricted))
     for row, name in enumerate(names):
         state.open_account(row, name.encode())
         state.acct_seqs[row] = int.from_bytes(parts[2][8 * row : 8 * row + 8], "little")
@@ -73,6 +73,6 @@ def fill(state: State, data: bytes) -> None:
         state.all_rows[one.account].append(order)
         state.links.tie(order)
         state.doubts += one.is_doubted
-        state.held[one.terms.instrument] += one.is_held
+        state.held[one.terms.instrument] += one.is_watched
         state.tighten(one.terms, int(one.is_held))
         state.watch(order, one, extreme_px_e9=reached.get(order, 0))

@@ -125,9 +125,9 @@ class Intake(TermsReader):
             raise Refused(BUSY, "trigger.trail", NO_TRAIL_ROOM)
         if not t.parent and self.state.begins_late(t):
             raise Refused(BUSY, "trigger.trail", "prices of a moment ago still fire orders there; send it again")
-        if t.trigger and not t.parent and not t.fire_through and self._is_through(t, mono_ns):
-            text = "the condition is already true; set if_through to fire, or move stop_px"
-            raise Refused(TRIGGER_THROUGH, "trigger.stop_px", text)
+        if t.trigger and not t.parent and not t.fire_through and self._is_through(t, self.state.wall_ns, mono_ns):
+            text = "the condition is already true; set if_through to fire, or move it"
+            raise Refused(TRIGGER_THROUGH, member_of(t), text)
         if t.max_queue_ns == 0 and not t.trigger and not t.parent and not self.link_up:
             raise Refused(LINK_DOWN, "", "the broker link is down and the order may not wait (max_queue_ms 0)")
         if self.state.orders.count >= self.state.orders.capacity:
@@ -135,10 +135,15 @@ class Intake(TermsReader):
             raise Refused(BUSY, "", text)
         self._check(account, t, None, mono_ns, dry)
 
-    def _is_through(self, t: Terms, mono_ns: int) -> bool:
-        """Whether the condition is true already. A trail's is never: it starts from now, or from its activation."""
+    def _is_through(self, t: Terms, armed_ns: int, mono_ns: int) -> bool:
+        """Whether the condition is true already. A trail's is never: it starts from now, or from its activation.
+
+        armed_ns: since when, by the wall clock, the order is armed.
+        """
         if t.trigger == TriggerKind.TRAIL:
             return False
+        if t.trigger == TriggerKind.TIME:
+            return due_of(t, armed_ns) <= self.state.wall_ns
         px_e9 = self.state.quotes.trigger(t.instrument, t.source, mono_ns)
         if t.max_age_ns and self.state.quotes.age(t.instrument, t.source, mono_ns) > t.max_age_ns:
             px_e9 = 0
@@ -340,9 +345,12 @@ class Intake(TermsReader):
         self.in_time(deadline_ns)
         if terms.order_qty_e9 <= row.cum_qty_e9:
             raise Refused(BAD_FIELD, "qty", "qty is the new total and must exceed what is filled")
-        is_moved = row.is_held and terms.stop_px_e9 != row.terms.stop_px_e9
-        if is_moved and not terms.fire_through and self._is_through(terms, mono_ns):
-            raise Refused(TRIGGER_THROUGH, "trigger.stop_px", "the condition is already true there")
+        is_moved = (terms.at_ns, terms.after_ns) != (row.terms.at_ns, row.terms.after_ns)
+        if is_moved and row.ord_status != OrdStatus.HELD:
+            raise Refused(UNSUPPORTED, member_of(terms), "the order has fired: its time is over")
+        is_moved = is_moved or terms.stop_px_e9 != row.terms.stop_px_e9
+        if row.is_held and is_moved and not terms.fire_through and self._is_through(terms, row.live_ns, mono_ns):
+            raise Refused(TRIGGER_THROUGH, member_of(terms), "the condition is already true there")
         if row.is_trailing and terms.stop_px_e9 != row.terms.stop_px_e9:
             text = "the stop trails already: its activation price lies behind it"
             raise Refused(BAD_FIELD, "trigger.stop_px", text)
@@ -368,6 +376,13 @@ class Intake(TermsReader):
         seq = state.commit(rec.PENDING_REPLACE_EV, event, t.pack() + rec.pack(body))
         state.effect(OP_REPLACE, order)
         return seq
+
+
+def member_of(t: Terms) -> str:
+    """Where the condition of a trigger stands in a request."""
+    if t.trigger != TriggerKind.TIME:
+        return "trigger.stop_px"
+    return "trigger.at_ns" if t.at_ns else "trigger.after_ms"
 
 
 def _asked(row: OrderRow) -> Terms:

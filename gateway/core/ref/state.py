@@ -13,6 +13,7 @@ from typing import Any
 
 from gateway.core.recorder import torn
 from gateway.core.ref import image, shares
+from gateway.core.ref.clocks import Clocks
 from gateway.core.ref.links import Links
 from hotpath.enums import Direction, HaltLevel, HaltScope, Hold, OrdStatus, OrdType, Side, Stage, TriggerKind
 from hotpath.ref import frame
@@ -41,6 +42,7 @@ class State:
         self.quotes = QuoteTable(instruments)
         self.orders = OrderTable(orders)
         self.stops = TriggerIndex(instruments, orders)
+        self.clocks = Clocks(instruments)  # orders that are held for a time
         self.trails: list[int] = []  # those that trail, in turn
         self.trail_at = 0
         self.links = Links(self.orders)
@@ -66,7 +68,7 @@ class State:
         self.acct_seqs = [0] * accounts  # last event of each account
         self.open_rows: list[list[int]] = [[] for _ in range(accounts)]  # in order of acceptance
         self.all_rows: list[list[int]] = [[] for _ in range(accounts)]
-        self.held: Counter[int] = Counter()  # by instrument: orders that rest here for a trigger
+        self.held: Counter[int] = Counter()  # by instrument: orders that rest here for a price
         self.tight: dict[int, dict[int, int]] = {}  # instrument -> {age limit below its own: how many of those have it}
         self.doubts = 0  # open orders that are in doubt
         self.fired_px: dict[tuple[int, int], tuple[int, int]] = {}  # (instrument, source) -> prices yet to fire orders
@@ -248,18 +250,19 @@ class State:
     def _apply_order(self, kind: int, payload: bytes, wall_ns: int) -> None:
         ev = rec.read(OrderEvent, payload, 0)
         self._count(ev.account, ev.acct_seq)
-        was_open = was_held = was_doubted = False
+        was_open = was_held = was_watched = was_doubted = False
         trail = (0, 0, 0)
         if kind != rec.ACCEPTED and ev.order < self.orders.count:
             before = self.orders.rows[ev.order]
-            was_open, was_held, was_doubted = not before.is_done, before.is_held, before.is_doubted
+            was_open, was_held, was_watched = not before.is_done, before.is_held, before.is_watched
+            was_doubted = before.is_doubted
             trail = trail_of(before.terms)
         if self.orders.apply(kind, ev, payload, wall_ns) != 0:
             raise ValueError(f"record {self.seq} of kind {kind} does not fit the order table (row {ev.order})")
         if kind == rec.SENT_EV:  # it fired in this life: its own story goes on
             self.suspects.pop(ev.order, None)
         row = self.orders.rows[ev.order]
-        self.held[row.terms.instrument] += row.is_held - was_held
+        self.held[row.terms.instrument] += row.is_watched - was_watched
         self.tighten(row.terms, row.is_held - was_held)
         self.doubts += row.is_doubted - was_doubted
         if kind == rec.ACCEPTED:
@@ -365,11 +368,14 @@ class State:
                 del limits[terms.max_age_ns]
 
     def watch(self, order: int, row: OrderRow, *, is_moved: bool = False, extreme_px_e9: int = 0) -> None:
-        """Keep the trigger index equal to the set of orders that are held for a trigger.
+        """Keep the trigger index and the clocks equal to the set of orders that are held for a trigger.
 
         is_moved: its trail is another one now. extreme_px_e9: where a trail begins; 0: where it is, or at the next.
         """
         terms = row.terms
+        if terms.trigger == TriggerKind.TIME:
+            self.clocks.keep(order, terms.instrument, due_of(terms, row.live_ns) if row.is_held else 0)
+            return
         if self.stops.holds(order):
             is_same = not is_moved and (row.is_trailing or self.stops.trigger_of(order) == terms.stop_px_e9)
             if row.is_held and is_same:
@@ -429,9 +435,7 @@ class State:
             self._halt(payload, wall_ns)
         elif kind == rec.INSTRUMENT_STATE:
             state = rec.read(rec.InstrumentStateBody, payload, 0)
-            self.quotes.set_state(
-                state.instrument, bool(state.is_open), bool(state.is_halted), bool(state.is_restricted)
-            )
+            self.set_session(state.instrument, bool(state.is_open), bool(state.is_halted), bool(state.is_restricted))
         elif kind == rec.SUSPECTED:  # the end before was not orderly: what is held may have left, its firing lost
             for order in [order for rows in self.open_rows for order in rows if self.orders.rows[order].is_held]:
                 self.suspects[order] = None
@@ -448,6 +452,11 @@ class State:
             self.orders.break_early(body.order, body.exec_id[: body.exec_size])
         elif kind not in (rec.STOPPED, rec.BROKER_ANOMALY):
             raise ValueError(f"record {self.seq} has the unknown kind {kind}: written by a newer version?")
+
+    def set_session(self, instrument: int, is_open: bool, is_halted: bool, is_restricted: bool) -> None:
+        """What the market of the instrument does: it fires no order, for a price or a time, while it does not trade."""
+        self.quotes.set_state(instrument, is_open, is_halted, is_restricted)
+        self.clocks.let(instrument, is_open and not is_halted)
 
     def name_history(self, history: bytes) -> None:
         self.history = history
@@ -544,6 +553,11 @@ class State:
             chunk = positions[at + 8 : at + 8 + size]
             self._positions[row] = [int.from_bytes(chunk[k : k + 8], "little") for k in range(0, size // 8 * 8, 8)]
             at += 8 + size
+
+
+def due_of(terms: Terms, armed_ns: int) -> int:
+    """When a time order fires by the wall clock, if it is armed then."""
+    return terms.at_ns or armed_ns + terms.after_ns
 
 
 def trail_of(terms: Terms) -> tuple[int, int, int]:

@@ -24,14 +24,17 @@ MS_END = 9_000_000_000_000  # milliseconds that still fit as nanoseconds
 MS_NS = 1_000_000
 CONFIRM_TICKS_MAX = 1_000_000
 CONFIRM_MS_MAX = 86_400_000  # a day: no session is longer
+AFTER_MS_MAX = 31_622_400_000  # 366 days
+INT64_MAX = 2**63 - 1
 QUEUE_NS = 60_000_000_000  # how long an order waits for its link when it does not say
 TAG_BYTES_MAX = 64
 TIFS = {"day": 0, "gtc": 1, "opg": 2, "ioc": 3, "fok": 4, "gtd": 6, "cls": 7}
-KINDS = {"stop": 1, "touch": 2, "trail": 3}
+KINDS = {"stop": 1, "touch": 2, "trail": 3, "time": 4}
+OF_PRICES = ("stop_px", "trail", "limit_offset", "source", "confirm", "max_age_ms")
 ALL_PCT_E9 = 100_000_000_000  # 100 %
 SOURCES = {"last": 0, "bid": 1, "ask": 2, "mid": 3, "mark": 4}
 NAME = re.compile(r"[A-Za-z0-9._:-]{1,36}")
-TRIGGER_EXTRAS = ("at_ns", "after_ms", "breakeven", "backstop_bps", "policy")
+TRIGGER_EXTRAS = ("breakeven", "backstop_bps", "policy")
 SEED_TERMS, SEED_CHANGE = 7, 11
 
 
@@ -131,19 +134,20 @@ class TermsReader:
         if trigger.kind not in KINDS:
             raise Refused(UNSUPPORTED, "trigger.kind", f"trigger kinds here are {', '.join(KINDS)}")
         t.trigger = KINDS[trigger.kind]
+        _held_here(trigger)
+        if t.trigger == TriggerKind.TIME:
+            _hour(trigger, t)
+            return
+        for name in ("at_ns", "after_ms"):
+            if getattr(trigger, name) is not None:
+                raise Refused(BAD_COMBINATION, f"trigger.{name}", f"trigger.{name} belongs to kind time")
         if trigger.stop_px is None and t.trigger != TriggerKind.TRAIL:
             raise Refused(BAD_COMBINATION, "trigger.stop_px", f"a {trigger.kind} needs stop_px")
         if trigger.stop_px is not None:
             t.stop_px_e9 = _decimal(trigger.stop_px, "trigger.stop_px")
         self._trail(trigger, t)
-        for name in TRIGGER_EXTRAS:
-            if getattr(trigger, name) is not None:
-                raise Refused(UNSUPPORTED, f"trigger.{name}", f"trigger.{name} is not supported here")
         if trigger.confirm is not None:
             _confirmation(trigger.confirm, t)
-        if trigger.placement not in (None, "gateway"):
-            text = "this broker has no native stops; placement is gateway"
-            raise Refused(UNSUPPORTED, "trigger.placement", text)
         t.source = self._source(trigger, t)
         t.fire_through = int(trigger.if_through == "fire")
         t.rearm_missed = int(trigger.on_missed == "rearm")
@@ -188,7 +192,7 @@ class TermsReader:
         return int(PriceSource.BID if t.side == Side.SELL else PriceSource.ASK)
 
     def _move_trigger(self, trigger: Trigger, t: Terms) -> None:
-        """A replace moves the stop; whatever else it says about the trigger must be as it is."""
+        """A replace moves the stop, its trail or its time; whatever else it says about the trigger must be as it is."""
         asked = replace(t)
         self._trigger(trigger, asked)
         is_other = (
@@ -200,9 +204,11 @@ class TermsReader:
             or (asked.rearm_missed and not t.rearm_missed)
         )
         if is_other:
-            raise Refused(UNSUPPORTED, "trigger", "a replace can change trigger.stop_px, trail and limit_offset only")
+            text = "a replace can change stop_px, trail, limit_offset, at_ns and after_ms of a trigger only"
+            raise Refused(UNSUPPORTED, "trigger", text)
         t.stop_px_e9, t.trail_e9, t.trail_unit = asked.stop_px_e9, asked.trail_e9, asked.trail_unit
         t.limit_offset_e9, t.has_limit_offset = asked.limit_offset_e9, asked.has_limit_offset
+        t.at_ns, t.after_ns = asked.at_ns, asked.after_ns
 
     def _grid(self, t: Terms) -> None:
         """Prices on the tick, quantity on the lot; the text gives the nearest value below."""
@@ -252,6 +258,35 @@ class TermsReader:
             if t.tif != Tif.GTD:
                 raise not_gtd
             t.expire_ns = req.expire_ns
+
+
+def _held_here(trigger: Trigger) -> None:
+    """Refuse what no trigger of this gateway has."""
+    for name in TRIGGER_EXTRAS:
+        if getattr(trigger, name) is not None:
+            raise Refused(UNSUPPORTED, f"trigger.{name}", f"trigger.{name} is not supported here")
+    if trigger.placement not in (None, "gateway"):
+        text = "this broker has no native stops; placement is gateway"
+        raise Refused(UNSUPPORTED, "trigger.placement", text)
+
+
+def _hour(trigger: Trigger, t: Terms) -> None:
+    """When a time order fires, and nothing that only prices have."""
+    for name in OF_PRICES:
+        if getattr(trigger, name) is not None:
+            text = f"trigger.{name} belongs to a price, not to kind time"
+            raise Refused(BAD_COMBINATION, f"trigger.{name}", text)
+    if trigger.on_missed == "rearm":
+        raise Refused(BAD_COMBINATION, "trigger.on_missed", "a time comes once: what was missed fires")
+    if (trigger.at_ns is None) == (trigger.after_ms is None):
+        raise Refused(BAD_COMBINATION, "trigger.at_ns", "kind time has at_ns or after_ms, one of them")
+    if trigger.at_ns is not None and not 0 < trigger.at_ns <= INT64_MAX:
+        raise Refused(BAD_FIELD, "trigger.at_ns", "trigger.at_ns is nanoseconds since 1970, above zero")
+    if trigger.after_ms is not None and not 1 <= trigger.after_ms <= AFTER_MS_MAX:
+        text = f"trigger.after_ms is 1 to {AFTER_MS_MAX} (366 days)"
+        raise Refused(BAD_FIELD, "trigger.after_ms", text)
+    t.at_ns, t.after_ns = trigger.at_ns or 0, (trigger.after_ms or 0) * MS_NS
+    t.fire_through = int(trigger.if_through == "fire")
 
 
 def _confirmation(confirm: Confirm, t: Terms) -> None:
@@ -312,6 +347,8 @@ def change_content(req: ReplaceItem) -> int:
     changes = Terms(*numbers[:3])
     changes.tif = TIFS[req.tif] + 1 if req.tif is not None else 0
     changes.expire_ns = req.expire_ns or 0
+    if req.trigger is not None:
+        changes.at_ns, changes.after_ns = req.trigger.at_ns or 0, (req.trigger.after_ms or 0) * MS_NS
     if req.trigger is not None and req.trigger.trail is not None:
         changes.trail_e9, changes.trail_unit = distance(req.trigger.trail, "")
     if req.trigger is not None and req.trigger.limit_offset is not None:

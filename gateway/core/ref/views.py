@@ -7,7 +7,7 @@ from typing import Any
 
 from gateway.core.ref import shares
 from gateway.core.ref.state import CROCKFORD, State
-from hotpath.enums import OrdStatus, OrdType, Pending, Rank, Side, Stp, Tif
+from hotpath.enums import OrdStatus, OrdType, Pending, Rank, Side, Stp, Tif, TriggerKind
 from hotpath.ref.fixed import from_e9
 from hotpath.ref.orders import HELD, OrderRow
 from hotpath.ref.records import Terms
@@ -216,11 +216,11 @@ class Views:
         return [order for order, row in enumerate(self.state.orders.rows) if _is_owing(row)]
 
     def held(self) -> dict[int, int]:
-        """instrument row -> number of orders that rest here for a trigger."""
+        """instrument row -> number of orders that rest here for a price."""
         return {row: self.state.held[row] for row in range(self.state.quotes.count) if self.state.held[row]}
 
     def resting(self, instruments: dict[int, int]) -> dict[tuple[int, int], bytes]:
-        """(account, instrument) -> names of its orders that rest there for a trigger, joined by commas; empty when they
+        """(account, instrument) -> names of its orders that rest there for a price, joined by commas; empty when they
         do not fit one record: all of that instrument.
 
         instruments: row -> age of its data (ns); orders that fire on data of that age are left out.
@@ -229,7 +229,7 @@ class Views:
         for _, row in self._open():
             age_ns = instruments.get(row.terms.instrument, 0)
             limit_ns = self.state.quotes.rows[row.terms.instrument].max_age_ns
-            if row.is_held and age_ns > min(limit_ns, row.terms.max_age_ns or limit_ns):
+            if row.is_watched and age_ns > min(limit_ns, row.terms.max_age_ns or limit_ns):
                 found.setdefault((row.account, row.terms.instrument), []).append(row.cl_ord_id)
         texts = {key: b",".join(names) for key, names in found.items()}
         return {key: text if len(text) <= GUARD_ORDERS_MAX else b"" for key, text in texts.items()}
@@ -308,6 +308,10 @@ def _id_text(text: bytes) -> str:
 
 
 def _trigger(t: Terms) -> str:
+    if t.trigger == TriggerKind.TIME:
+        when = f'"at_ns":{t.at_ns}' if t.at_ns else f'"after_ms":{t.after_ns // MS_NS}'
+        through = "fire" if t.fire_through else "reject"
+        return f'{{"kind":"time",{when},"if_through":"{through}","placement":"gateway"}}'
     members = [f'"kind":"{TRIGGERS[t.trigger]}"']
     if t.stop_px_e9:
         members.append(f'"stop_px":"{from_e9(t.stop_px_e9)}"')

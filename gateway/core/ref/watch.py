@@ -11,7 +11,7 @@ from collections import Counter, deque
 from dataclasses import dataclass
 
 from gateway.core.ref import shares
-from gateway.core.ref.state import OP_CANCEL, State
+from gateway.core.ref.state import OP_CANCEL, State, due_of
 from hotpath.enums import Control, Direction, Hold, OrdStatus, Pending, PriceSource, Reason, Side, Stage, TriggerKind
 from hotpath.ref import records as rec
 from hotpath.ref.feeds import FEEDS_MAX
@@ -91,6 +91,7 @@ class Watch:
         self.terms: Counter[Line] = Counter()  # a new one begins, and what was counted before it counts no more
         self.kept: list[int] = []  # reached by a price that is too old for them: armed again after it
         self.session_ns = [0] * state.quotes.capacity  # since when the session is as it is; 0: since before the start
+        self.born_ns = 0  # wall clock: since when, in this life, somebody watches
         self.seen_ns = [0] * state.quotes.capacity  # the newest data so far, or since when it is watched
 
     def name_feed(self, number: int, name: bytes) -> None:
@@ -268,8 +269,27 @@ class Watch:
         age_ns, reaches = self.state.quotes.age(*line, mono_ns), cause == SWEEP
         self._queue(line, px_e9, data, cause, mono_ns, wall_ns, age_ns=age_ns, reaches=reaches, missed=False)
 
-    def watch_from(self, mono_ns: int) -> None:
-        """From now on data may be expected: what has none yet is as old as the time since."""
+    def fire_due(self, mono_ns: int, wall_ns: int, most: int) -> int:
+        """Fire up to `most` of the time orders that are due and whose market trades; returns how many."""
+        self.state.wall_ns = wall_ns
+        count = 0
+        while count < most and (order := self.state.clocks.next_due(wall_ns)) >= 0:
+            self._strike(order, mono_ns, wall_ns)
+            count += 1
+        return count
+
+    def _strike(self, order: int, mono_ns: int, wall_ns: int) -> None:
+        """The hour of an order has come: its evidence is the clock, and the reference price of that moment if any."""
+        row = self.state.orders.rows[order]
+        px_e9 = self.state.quotes.reference(row.terms.instrument, mono_ns)
+        missed = max(due_of(row.terms, row.live_ns), row.live_ns) < self.born_ns
+        line = row.terms.instrument, int(PriceSource.CLOCK)
+        firing = Firing(line, px_e9, 0, 0, 0, 0, 0, b"", 0, 0, mono_ns, 0, wall_ns, TIMER, reaches=False, missed=missed)
+        self._release(order, firing, mono_ns, 0, missed)
+
+    def watch_from(self, mono_ns: int, wall_ns: int) -> None:
+        """From now on data may be expected: what has none yet is as old as the time since. Due before: missed."""
+        self.born_ns = wall_ns
         self.seen_ns = [mono_ns] * self.state.quotes.capacity
         self.state.quotes.expect_from(mono_ns)
         self.unwatched = {
@@ -454,7 +474,7 @@ class Watch:
         body = rec.TriggeredBody(
             firing.px_e9, firing.qty_e9, firing.bid_px_e9, firing.ask_px_e9, firing.venue_ns, firing.wall_ns,
             gap_bps(firing.px_e9, stop_e9), mono_ns - firing.mono_ns, qty_e9, limit_e9, stop_e9,
-            verdict["ref_px_e9"] or firing.px_e9, firing.feed_seq, firing.bid_qty_e9, firing.ask_qty_e9, firing.age_ns,
+            verdict["ref_px_e9"] or firing.px_e9 or row.ref_px_e9, firing.feed_seq, firing.bid_qty_e9, firing.ask_qty_e9, firing.age_ns,
             refused["limit"], refused["value"], refused["passes"], firing.line[1], missed,
             refused["control"], refused["unit"], refused["passes_unit"], refused["scope"], len(firing.feed), ticks,
         )  # fmt: skip

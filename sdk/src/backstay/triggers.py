@@ -84,13 +84,22 @@ class Trail:
 
 @dataclass(frozen=True, slots=True)
 class At:
-    """Fires at a time: ``at_ns`` on the server's clock, or ``after_ms`` since it was armed."""
+    """Fires at a time: exactly one of ``at_ns``, on the server's clock, and ``after_ms``, since it was armed.
+
+    An order is armed when it is accepted, a child when its parent releases it: the time stop of a bracket.
+
+    >>> At(after_ms=30_000).to_wire().after_ms
+    30000
+    """
 
     at_ns: int | None = None
     after_ms: int | None = None
+    if_through: Literal["reject", "fire"] = "reject"
 
     def to_wire(self) -> wire.Trigger:
-        return wire.Trigger(kind="time", at_ns=self.at_ns, after_ms=self.after_ms)
+        if (self.at_ns is None) == (self.after_ms is None):
+            raise ValueError("a time order has exactly one of at_ns and after_ms")
+        return wire.Trigger(kind="time", at_ns=self.at_ns, after_ms=self.after_ms, if_through=self.if_through)
 
 
 Trigger = Stop | Touch | Trail | At

@@ -18,6 +18,7 @@ from backstay._wire.values import (
     DecOut,
     Detail,
     ExpireReason,
+    FiredBy,
     GuardState,
     HaltLevel,
     HoldKind,
@@ -132,10 +133,10 @@ class Terms(Block, frozen=True, kw_only=True):
 
 
 class Evidence(Block, frozen=True, kw_only=True):
-    """The tick that fired a trigger, and the quote of that moment."""
+    """The tick that fired a trigger, and the quote of that moment; or the clock, and the reference price if there was one."""
 
-    source: Source
-    px: DecOut
+    source: FiredBy
+    px: DecOut | None = None
     qty: DecOut | None = None
     feed: str | None = None
     feed_seq: Int53 | None = None
